@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use mcbp::kv::StoreExtras;
@@ -37,6 +38,41 @@ impl fmt::Display for Kind {
             Self::Lookup => "subdoc lookup",
             Self::Counter => "subdoc counter",
         })
+    }
+}
+
+/// Connections, and the requests in flight on each.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Shape {
+    pub(crate) connections: usize,
+    pub(crate) depth: usize,
+}
+
+impl Shape {
+    pub(crate) const ALL: [Self; 4] =
+        [Self::new(1, 1), Self::new(1, 64), Self::new(16, 1), Self::new(16, 64)];
+
+    pub(crate) const fn new(connections: usize, depth: usize) -> Self {
+        Self { connections, depth }
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} x {}", self.connections, self.depth)
+    }
+}
+
+impl FromStr for Shape {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |part: &str| part.trim().parse().ok().filter(|&number| number > 0);
+        let parts = text.split_once('x').map(|(c, d)| (number(c), number(d)));
+        let Some((Some(connections), Some(depth))) = parts else {
+            return Err("give connections and requests in flight, as in 16x64".to_owned());
+        };
+        Ok(Self { connections, depth })
     }
 }
 

@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 
-use load::{Kind, Load};
+use load::{Kind, Load, Shape};
 use report::Report;
 use server::{Beside, Mode, Server, Setting, VBUCKETS};
 
@@ -55,6 +55,12 @@ struct Arguments {
     /// Seconds of each measurement of sets and gets
     #[arg(long, value_name = "S", default_value_t = 1.0)]
     seconds: f64,
+    /// The data nodes to measure, by when they acknowledge a write
+    #[arg(long, value_name = "MODE", value_enum, value_delimiter = ',', default_values_t = Mode::ALL)]
+    modes: Vec<Mode>,
+    /// Connections, and the requests in flight on each, as in 16x64
+    #[arg(long, value_name = "CxD", value_delimiter = ',', default_values_t = Shape::ALL)]
+    shapes: Vec<Shape>,
     /// Folder in which a temporary one is made for the data
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
@@ -87,15 +93,17 @@ enum Command {
 }
 
 impl Arguments {
-    fn load(&self, kind: Kind, (connections, depth): (usize, usize)) -> Load {
+    /// Whether only some of the table is asked for: then the rest of the measurements is left out.
+    fn is_part(&self) -> bool {
+        self.modes != Mode::ALL || self.shapes != Shape::ALL
+    }
+
+    fn load(&self, kind: Kind, Shape { connections, depth }: Shape) -> Load {
         let time = Duration::from_secs_f64(self.seconds);
         let &Self { documents, value, .. } = self;
         Load { kind, connections, depth, documents, value, time }
     }
 }
-
-/// Connections, and the requests in flight on each.
-const SHAPES: [(usize, usize); 4] = [(1, 1), (1, 64), (16, 1), (16, 64)];
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -123,7 +131,7 @@ fn measure(arguments: &Arguments) -> io::Result<()> {
         let setting = Setting { mode, ..arguments.setting };
         Server::node(&folder.path().join(mode.name()), setting)
     };
-    let mut servers = Mode::ALL.map(node).into_iter().collect::<io::Result<Vec<_>>>()?;
+    let mut servers = arguments.modes.iter().copied().map(node).collect::<io::Result<Vec<_>>>()?;
     servers.extend(Server::beside(&arguments.beside)?);
     match Server::memcached(arguments.documents, arguments.value) {
         Ok(memcached) => servers.push(memcached),
@@ -145,6 +153,10 @@ fn measure(arguments: &Arguments) -> io::Result<()> {
             report.add("peak RSS, MiB", &server.name, mib);
         }
     }
+    if arguments.is_part() {
+        print!("{report}");
+        return Ok(());
+    }
     let mut buffered = servers.into_iter().filter(|it| it.name == Mode::Buffered.name());
     if let Some(buffered) = buffered.next() {
         from_disk(arguments, buffered, &mut report)?;
@@ -164,18 +176,23 @@ fn measure(arguments: &Arguments) -> io::Result<()> {
 }
 
 fn sets_and_gets(arguments: &Arguments, servers: &[Server], report: &mut Report) -> io::Result<()> {
+    // Reads do not depend on when writes are acknowledged: one of our nodes is enough.
+    let reads = arguments.modes.iter().max_by_key(|&&mode| mode == Mode::Buffered);
+    let is_other = |server: &&Server| {
+        let is_ours = Mode::ALL.iter().any(|mode| mode.name() == server.name);
+        is_ours && reads.is_none_or(|mode| mode.name() != server.name)
+    };
     for kind in [Kind::Set, Kind::Get] {
-        for (connections, depth) in SHAPES {
+        for &shape in &arguments.shapes {
             for server in servers {
-                // Reads do not depend on when writes are acknowledged.
-                if kind == Kind::Get && server.setting.mode != Mode::Buffered {
+                if kind == Kind::Get && is_other(&server) {
                     continue;
                 }
-                let load = arguments.load(kind, (connections, depth));
-                let name = format!("{kind}s/s, {connections} x {depth}");
+                let load = arguments.load(kind, shape);
+                let name = format!("{kind}s/s, {shape}");
                 let outcome = load.run(server)?;
                 report.add(&name, &server.name, outcome.rate);
-                let name = format!("CPU us a {kind}, {connections} x {depth}");
+                let name = format!("CPU us a {kind}, {shape}");
                 if let Some(cpu_us) = outcome.cpu_us {
                     report.add(&name, &server.name, cpu_us);
                 }
@@ -191,10 +208,9 @@ fn sub_documents(arguments: &Arguments, node: &Server, report: &mut Report) -> i
     subdoc::fill(node, documents, arguments.value)?;
     for _ in 0..arguments.rounds {
         for kind in [Kind::Whole, Kind::Lookup, Kind::Counter] {
-            for (connections, depth) in SHAPES {
-                let load = Load { documents, ..arguments.load(kind, (connections, depth)) };
+            for shape in Shape::ALL {
+                let load = Load { documents, ..arguments.load(kind, shape) };
                 let outcome = load.run(node)?;
-                let shape = format!("{connections} x {depth}");
                 report.add(&format!("{kind}s/s, {shape}"), &node.name, outcome.rate);
                 if let Some(cpu_us) = outcome.cpu_us {
                     report.add(&format!("CPU us a {kind}, {shape}"), &node.name, cpu_us);
@@ -213,7 +229,7 @@ fn from_disk(arguments: &Arguments, mut node: Server, report: &mut Report) -> io
             [("start after a clean stop, s", true), ("start after a kill, s", false)]
         {
             // The journal is replayed.
-            arguments.load(Kind::Set, (16, 64)).run(&node)?;
+            arguments.load(Kind::Set, Shape::new(16, 64)).run(&node)?;
             let began;
             (node, began) = node.restart(clean)?;
             report.add(name, &node.name, began.as_secs_f64());

@@ -137,7 +137,7 @@ impl Core {
                 out.insert(table, key, encoded.as_slice());
             }
         }
-        writer.commit(out, Durability::Buffered)?;
+        writer.commit(out, Durability::Buffered, || ())?;
         failpoint::reach("collect-step");
         Ok(())
     }
@@ -154,7 +154,7 @@ impl Core {
             out.remove(&self.tables.meta, value_file_key(file.number));
         }
         // With this the rows' new pointers are on the disk, before the old values are deleted.
-        writer.commit(out, Durability::Synced)?;
+        writer.commit(out, Durability::Synced, || ())?;
         writer.note_synced()?;
         failpoint::reach("collect-committed");
         victims.iter().try_for_each(|file| self.values.remove(file))?;

@@ -35,19 +35,20 @@ impl Core {
             self.space.check(bytes.sum::<u64>() * 2)?;
         }
         self.tables.wait_for_flushes()?;
-        let records = self.touched(batch, writer.next_number())?;
+        let number = writer.next_number();
+        let records = self.touched(batch, number)?;
         let plan = Plan::prepare(self, batch, records)?;
         let values = writer.write_values(&batch.changes)?;
         let encoded = plan.encode(&values.pointers);
         let encoded = encoded.inspect_err(|_| writer.values.discard())?;
-        let Encoded { out, records, gone } = encoded;
-        writer.commit_with(out, &values, durability)?;
+        let Encoded { mut out, records, gone } = encoded;
+        self.put_records(&mut out, &records, &mut writer.steps, number);
         let now = self.now_of_retention();
         let is_due =
             |record: &&VbRecord| self.crossed_window(record) || self.has_excess(record, now);
         let crossed = records.values().filter(is_due);
         let crossed = crossed.map(|record| record.meta.vb).collect();
-        self.publish(records.into_values());
+        writer.commit_with(out, &values, durability, || self.publish(records.into_values()))?;
         Ok(FollowUp { crossed, gone })
     }
 

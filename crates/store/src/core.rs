@@ -42,7 +42,7 @@ impl Core {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn read_records(&self) -> RwLockReadGuard<'_, HashMap<VbId, Arc<VbRecord>>> {
+    pub(crate) fn read_records(&self) -> RwLockReadGuard<'_, HashMap<VbId, Arc<VbRecord>>> {
         self.records.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -71,8 +71,8 @@ impl Core {
         self.read_records().values().map(|record| record.collections.items()).sum()
     }
 
-    /// Makes committed records visible. Called while the writer is held, so that readers see
-    /// changes in the order of the disk.
+    /// Makes committed records visible. Called at the end of their commit, before a snapshot sees
+    /// it.
     pub(crate) fn publish(&self, records: impl IntoIterator<Item = VbRecord>) {
         let mut shared = self.records.write().unwrap_or_else(PoisonError::into_inner);
         for record in records {

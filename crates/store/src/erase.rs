@@ -9,7 +9,7 @@ use crate::collections::{Gone, collection_of};
 use crate::core::Core;
 use crate::engine::Slice;
 use crate::errors::damaged;
-use crate::format::{Generation, KeyEntry, decode_row, record_key, version_seqnos};
+use crate::format::{Generation, KeyEntry, decode_row, version_seqnos};
 use crate::retention::version_bytes;
 use crate::tally::Tally;
 use crate::trim::some_entries;
@@ -88,9 +88,7 @@ impl Core {
         }
         if erased > 0 {
             self.note_garbage(&mut out, &garbage);
-            out.insert(&tables.meta, record_key(generation.vb), record.encode());
-            writer.commit(out, Durability::Buffered)?;
-            self.publish([record]);
+            self.commit_record(&mut writer, out, record, Durability::Buffered)?;
         }
         Ok(erased)
     }
@@ -148,7 +146,7 @@ impl Core {
             erased += 1;
         }
         self.note_garbage(&mut out, &garbage);
-        writer.commit(out, Durability::Buffered)?;
+        writer.commit(out, Durability::Buffered, || ())?;
         failpoint::reach("erase-step");
         Ok(erased)
     }
@@ -161,7 +159,7 @@ impl Core {
         if now.is_some_and(|now| Gone::decode(&key, gone.id, &now) == Ok(gone)) {
             let mut out = self.tables.batch(0);
             out.remove(&self.tables.meta, key);
-            writer.commit(out, Durability::Buffered)?;
+            writer.commit(out, Durability::Buffered, || ())?;
         }
         Ok(())
     }

@@ -43,6 +43,7 @@ mod rollback;
 mod scan;
 mod sidefile;
 mod space;
+mod steps;
 mod store;
 mod tally;
 mod trim;

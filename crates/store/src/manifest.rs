@@ -20,7 +20,7 @@ impl Core {
         writer.check()?;
         let mut out = self.tables.batch(0);
         out.insert(&self.tables.meta, MANIFEST, with_checksum(text.to_vec(), MANIFEST));
-        writer.commit(out, Durability::Synced)?;
+        writer.commit(out, Durability::Synced, || ())?;
         failpoint::reach("manifest-committed");
         *self.manifest.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.to_vec());
         Ok(())

@@ -15,12 +15,12 @@ use crate::core::Core;
 use crate::engine::{self, FlushPolicy, Tables};
 use crate::errors::{damaged, io};
 use crate::format::{
-    CommitMark, Garbage, Generation, MANIFEST, MetaKey, State, VbRecord, verified,
+    CommitMark, Garbage, Generation, MANIFEST, MetaKey, State, VbRecord, decode_steps, verified,
 };
 use crate::options::Options;
-use crate::read::decode_record;
 use crate::sidefile::{DirectoryLock, StateFile};
 use crate::space::Space;
+use crate::steps::{StepEntry, Steps};
 use crate::values::{Appender, Values};
 use crate::writer::Writer;
 
@@ -57,11 +57,11 @@ fn files(dir: &Path, options: Options) -> Result<OpenFiles, StoreError> {
     failpoint::reach("open-state-read");
     let values = Arc::new(Values::open(&dir.join(VALUES))?);
     let (tables, last) = checked(&data, &options, &mut state_file, state, &values)?;
-    let Meta { records, ended, gone, value_files, manifest, .. } = Meta::load(&tables)?;
+    let Meta { records, steps, ended, gone, value_files, manifest, .. } = Meta::load(&tables)?;
     values.keep_only(&value_files)?;
     let flush_policy = FlushPolicy::new(&tables, options.memtable_bytes);
     let appender = Appender::new(Arc::clone(&values), options.value_file_bytes, last.values);
-    let writer = Writer::new(tables.clone(), flush_policy, state_file, appender, last)?;
+    let writer = Writer::new(tables.clone(), flush_policy, state_file, appender, last, steps)?;
     failpoint::reach("open-state-noted");
     let core = Core {
         tables,
@@ -118,6 +118,7 @@ fn checked(
 #[derive(Default)]
 struct Meta {
     records: HashMap<VbId, Arc<VbRecord>>,
+    steps: Steps,
     ended: Vec<Generation>,
     gone: Vec<(Generation, Gone)>,
     /// Named collections of any generation.
@@ -131,14 +132,22 @@ struct Meta {
 impl Meta {
     fn load(tables: &Tables) -> Result<Self, StoreError> {
         let what = || "the table \"meta\"".to_owned();
-        let (mut meta, mut records) = (Self::default(), HashMap::new());
+        let (mut meta, mut records, mut steps) = (Self::default(), HashMap::new(), Vec::new());
         for entry in tables.meta.iter() {
             let (key, bytes) = entry.map_err(|e| e.of(what))?;
             let unknown = || damaged(what(), format!("it has the unknown key {key:?}"));
             match MetaKey::decode(&key).ok_or_else(unknown)? {
                 MetaKey::CommitMark => {}
                 MetaKey::Record(vb) => {
-                    records.insert(vb, decode_record(vb, &bytes)?);
+                    let record = VbRecord::decode(vb, &bytes);
+                    let flawed = |flaw| damaged(format!("the record of {vb}"), flaw);
+                    records.insert(vb, record.map_err(flawed)?);
+                }
+                MetaKey::Steps(slot) => {
+                    let taken = decode_steps(&key, &bytes);
+                    let flawed = |flaw| damaged(format!("the steps in slot {slot}"), flaw);
+                    let (number, taken) = taken.map_err(flawed)?;
+                    steps.push(StepEntry { slot, bytes: bytes.len(), number, taken });
                 }
                 MetaKey::Collection(generation, id) => {
                     let collection = Collection::decode(&key, &bytes);
@@ -164,7 +173,8 @@ impl Meta {
                 }
             }
         }
-        for (vb, mut record) in records {
+        meta.steps = Steps::catch_up(steps, &mut records);
+        for (vb, (mut record, _)) in records {
             if let Some(named) = meta.named.remove(&record.generation()) {
                 record.collections.named = Arc::new(named);
             }

@@ -53,6 +53,11 @@ pub struct Options {
     pub disk_reserve_bytes: u64,
     /// How much change history is kept.
     pub retention: Retention,
+    /// From how many vBuckets on a commit writes the steps of their records in one entry, instead of
+    /// the records.
+    pub steps_vbuckets_min: usize,
+    /// How many such entries there are at most, before the records are written.
+    pub steps_max: u16,
 }
 
 impl Default for Options {
@@ -66,6 +71,9 @@ impl Default for Options {
             // Enough for the journals, and for the flushes after which they are deleted.
             disk_reserve_bytes: 256 << 20,
             retention: Retention::default(),
+            // Fewer records cost no more than an entry.
+            steps_vbuckets_min: 4,
+            steps_max: 1024,
         }
     }
 }

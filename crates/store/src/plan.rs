@@ -22,7 +22,6 @@ use crate::engine::{Slice, WriteBatch};
 use crate::errors::damaged;
 use crate::format::{
     Generation, KEY_BYTES_MAX, KeyEntry, OUT_OF_LINE_BYTES, ValuePointer, VbRecord, encode_row,
-    record_key,
 };
 use crate::retention::{version_bytes, version_pointer};
 
@@ -341,7 +340,7 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// The batch with all rows, key entries and records. `pointers` has one item for each change.
+    /// The batch with all rows and key entries. `pointers` has one item for each change.
     pub(crate) fn encode(
         mut self,
         pointers: &[Option<ValuePointer>],
@@ -377,13 +376,11 @@ impl<'a> Plan<'a> {
                 // Rows came without a record: each is a snapshot of its own.
                 (meta.snapshot_start, meta.snapshot_end) = (meta.high_seqno, meta.high_seqno);
             }
-            if meta.high_seqno == meta.snapshot_end {
-                record.points.push(meta.high_seqno.0);
-            }
+            record.note_point();
+            let meta = &record.meta;
             if retention.seconds > 0 && meta.history_start > Seqno::ZERO {
                 record.versions.mark(now, meta.high_seqno, retention);
             }
-            self.out.insert(&tables.meta, record_key(record.meta.vb), record.encode());
         }
         for (vb, id) in self.touched {
             if let Some(record) = self.records.get(&vb) {

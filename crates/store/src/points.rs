@@ -10,42 +10,66 @@
 /// by about a third of its distance.
 const POINTS_MAX: usize = 32;
 
-/// Seqnos in ascending order.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Points(Vec<u64>);
+/// Seqnos in ascending order. In place, because every commit copies them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Points {
+    /// Room for one more, while that is the one too many; 0 behind the last.
+    all: [u64; POINTS_MAX + 1],
+    len: usize,
+}
+
+impl Default for Points {
+    fn default() -> Self {
+        Self { all: [0; POINTS_MAX + 1], len: 0 }
+    }
+}
 
 impl Points {
     /// Adds a point above all others; one that is not above is ignored.
     pub(crate) fn push(&mut self, seqno: u64) {
-        if self.0.last().is_some_and(|&last| last >= seqno) {
+        if self.as_slice().last().is_some_and(|&last| last >= seqno) {
             return;
         }
-        self.0.push(seqno);
-        if self.0.len() > POINTS_MAX
-            && let Some(at) = self.most_crowded(seqno)
+        if let Some(free) = self.all.get_mut(self.len) {
+            *free = seqno;
+            self.len += 1;
+        }
+        if self.len > POINTS_MAX
+            && let Some(crowded) = self.most_crowded(seqno)
         {
-            self.0.remove(at);
+            let mut at = 0..;
+            self.retain(|_| at.next() != Some(crowded));
         }
     }
 
     /// All points, ascending.
     pub(crate) fn as_slice(&self) -> &[u64] {
-        &self.0
+        self.all.get(..self.len).unwrap_or(&self.all)
     }
 
     /// The newest point at or below `seqno`.
     pub(crate) fn at_or_below(&self, seqno: u64) -> Option<u64> {
-        self.0.iter().rev().copied().find(|&point| point <= seqno)
+        self.as_slice().iter().rev().copied().find(|&point| point <= seqno)
     }
 
     /// Removes the points above `seqno`.
     pub(crate) fn cut_above(&mut self, seqno: u64) {
-        self.0.retain(|&point| point <= seqno);
+        self.retain(|point| point <= seqno);
     }
 
     /// Removes the points below `seqno`.
     pub(crate) fn cut_below(&mut self, seqno: u64) {
-        self.0.retain(|&point| point >= seqno);
+        self.retain(|point| point >= seqno);
+    }
+
+    fn retain(&mut self, mut is_kept: impl FnMut(u64) -> bool) {
+        let before = std::mem::take(self);
+        for &point in before.as_slice().iter().filter(|&&point| is_kept(point)) {
+            if let Some(free) = self.all.get_mut(self.len) {
+                *free = point;
+                self.len += 1;
+            }
+        }
     }
 
     /// The index of the inner point whose removal leaves the smallest gap, relative to its distance
@@ -55,7 +79,7 @@ impl Points {
             [older, _, newer] => (newer - older) as f64 / (newest - older) as f64,
             _ => f64::INFINITY,
         };
-        let gaps = self.0.windows(3).map(gap).enumerate();
+        let gaps = self.as_slice().windows(3).map(gap).enumerate();
         gaps.min_by(|(_, a), (_, b)| a.total_cmp(b)).map(|(at, _)| at + 1)
     }
 }

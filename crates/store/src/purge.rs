@@ -12,7 +12,7 @@ use vbucket::{Kind, StoreError};
 use crate::core::Core;
 use crate::engine::{Slice, WriteBatch};
 use crate::errors::damaged;
-use crate::format::{Generation, KeyEntry, ValuePointer, VbRecord, decode_row, record_key};
+use crate::format::{Generation, KeyEntry, ValuePointer, VbRecord, decode_row};
 use crate::retention::version_bytes;
 use crate::tally::Tally;
 
@@ -68,10 +68,8 @@ impl Core {
         }
         self.note_garbage(&mut out, &garbage);
         let purge_seqno = record.meta.purge_seqno;
-        out.insert(&tables.meta, record_key(vb), record.encode());
-        writer.commit(out, Durability::Buffered)?;
+        self.commit_record(&mut writer, out, record, Durability::Buffered)?;
         failpoint::reach("purge-step");
-        self.publish([record]);
         Ok(PurgeStep { dropped, purge_seqno, next })
     }
 

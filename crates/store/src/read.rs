@@ -1,6 +1,5 @@
 //! Reading: one document, or a scan of a vBucket.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mcbp::{Seqno, VbId};
@@ -8,36 +7,14 @@ use vbucket::collections::SYSTEM_EVENTS;
 use vbucket::store::Scan;
 use vbucket::{Kind, Row, StoreError};
 
-use crate::collections::Collection;
 use crate::core::{Core, View};
 use crate::engine::ReadResult;
 use crate::errors::damaged;
-use crate::format::{Generation, KeyEntry, MetaKey, VbRecord, decode_row, record_key};
+use crate::format::{Generation, KeyEntry, VbRecord, decode_row};
 use crate::key_scan::KeyScan;
 use crate::scan::{RowScan, Rows};
 use crate::values::Reader;
 use crate::walk::Walked;
-
-/// The record of a vBucket from its bytes.
-pub(crate) fn decode_record(vb: VbId, bytes: &[u8]) -> Result<VbRecord, StoreError> {
-    VbRecord::decode(vb, bytes).map_err(|flaw| damaged(format!("the record of {vb}"), flaw))
-}
-
-/// The records of named collections from their entries in the table `meta`.
-fn decode_collections(
-    entries: impl Iterator<Item = ReadResult>,
-) -> Result<BTreeMap<u32, Collection>, StoreError> {
-    let what = || "the record of a collection".to_owned();
-    let decode = |entry: ReadResult| {
-        let (key, bytes) = entry.map_err(|e| e.of(what))?;
-        let Some(MetaKey::Collection(_, id)) = MetaKey::decode(&key) else {
-            return Err(damaged(what(), "its key is malformed"));
-        };
-        let collection = Collection::decode(&key, &bytes);
-        Ok((id, collection.map_err(|flaw| damaged(what(), flaw))?))
-    };
-    entries.map(decode).collect()
-}
 
 impl Core {
     /// See `Store::events`.
@@ -176,17 +153,15 @@ impl Core {
         Ok(Box::new(Walked::new(scan)))
     }
 
-    /// A new view, and the record of a vBucket in it: one in memory may be older or newer.
+    /// A new view, and the record of a vBucket at the same time.
     fn record_in_view(&self, vb: VbId) -> Result<(VbRecord, View), StoreError> {
-        let view = self.view();
-        let snapshot = &view.snapshot;
-        let bytes = snapshot
-            .get(&self.tables.meta, record_key(vb))
-            .map_err(|e| e.of(|| format!("the record of {vb}")))?
-            .ok_or(StoreError::NoVbucket(vb))?;
-        let mut record = decode_record(vb, &bytes)?;
-        let named = snapshot.range(&self.tables.meta, record.generation().collections());
-        record.collections.named = Arc::new(decode_collections(named)?);
-        Ok((record, view))
+        loop {
+            let record = self.record(vb).ok_or(StoreError::NoVbucket(vb))?;
+            let view = self.view();
+            // A commit is in both or in neither, unless it ended in between.
+            if self.record(vb).is_some_and(|now| Arc::ptr_eq(&now, &record)) {
+                return Ok((record.as_ref().clone(), view));
+            }
+        }
     }
 }

@@ -15,7 +15,7 @@ use vbucket::store::{ChangeHistory, Durability};
 use crate::core::Core;
 use crate::engine::Slice;
 use crate::errors::damaged;
-use crate::format::{ValuePointer, VbRecord, decode_row, record_key, version_seqnos};
+use crate::format::{ValuePointer, VbRecord, decode_row, version_seqnos};
 use crate::tally::Tally;
 use crate::trim::{STEP_ROWS, some_entries};
 use crate::versions::Versions;
@@ -93,13 +93,11 @@ impl Core {
         let marked = idle.into_iter().map(|record| {
             let mut record = record.as_ref().clone();
             record.versions.mark(now, record.meta.high_seqno, retention);
-            out.insert(&self.tables.meta, record_key(record.meta.vb), record.encode());
+            self.put_record(&mut out, &record, writer.next_number());
             record
         });
         let marked: Vec<_> = marked.collect();
-        writer.commit(out, Durability::Buffered)?;
-        self.publish(marked);
-        Ok(())
+        writer.commit(out, Durability::Buffered, || self.publish(marked))
     }
 
     /// Drops the older versions that are beyond the retention. First the history begins later, so
@@ -155,11 +153,9 @@ impl Core {
         let Some(mut record) = self.not_restored(seen, restores) else { return Ok(()) };
         record.versions.floor = record.versions.floor.max(start);
         record.meta.history_start = record.versions.start(record.meta.history_start);
-        let mut out = self.tables.batch(0);
-        out.insert(&self.tables.meta, record_key(record.meta.vb), record.encode());
-        writer.commit(out, Durability::Buffered)?;
+        let out = self.tables.batch(0);
+        self.commit_record(&mut writer, out, record, Durability::Buffered)?;
         failpoint::reach("history-begins-later");
-        self.publish([record]);
         Ok(())
     }
 
@@ -200,10 +196,8 @@ impl Core {
         }
         self.note_garbage(&mut out, &garbage);
         record.versions.trimmed = record.versions.trimmed.max(trimmed);
-        out.insert(&tables.meta, record_key(vb), record.encode());
-        writer.commit(out, Durability::Buffered)?;
+        self.commit_record(&mut writer, out, record, Durability::Buffered)?;
         failpoint::reach("trim-versions-step");
-        self.publish([record]);
         Ok(())
     }
 

@@ -46,7 +46,7 @@ impl Core {
             return self.restart(writer, record).map(Some);
         };
         let history = self.read_history(&record, target)?;
-        let mut out = self.undo(&mut record, &history)?;
+        let out = self.undo(&mut record, &history)?;
         self.restores.fetch_add(1, Ordering::SeqCst);
         let down_to = history.down_to();
         let done = down_to == target;
@@ -59,11 +59,10 @@ impl Core {
         meta.high_seqno = down_to;
         meta.history_start = meta.history_start.min(down_to.next());
         let meta = meta.clone();
-        out.insert(&self.tables.meta, record_key(vb), record.encode());
         failpoint::reach("rollback-read");
-        writer.commit(out, if done { Durability::Synced } else { Durability::Buffered })?;
+        let durability = if done { Durability::Synced } else { Durability::Buffered };
+        self.commit_record(writer, out, record, durability)?;
         failpoint::reach(if done { "rollback-done" } else { "rollback-step" });
-        self.publish([record]);
         Ok(done.then_some((meta, None)))
     }
 
@@ -75,9 +74,8 @@ impl Core {
         let mut out = self.tables.batch(0);
         out.remove(&self.tables.meta, record_key(vb));
         out.insert(&self.tables.meta, generation.ended(), "");
-        writer.commit(out, Durability::Synced)?;
+        writer.commit(out, Durability::Synced, || self.withdraw(vb))?;
         failpoint::reach("remove-committed");
-        self.withdraw(vb);
         Ok(Some(generation))
     }
 
@@ -87,7 +85,6 @@ impl Core {
         writer: &mut Writer,
         mut record: VbRecord,
     ) -> Result<(VbMeta, Option<Generation>), StoreError> {
-        let vb = record.meta.vb;
         let ended = record.generation();
         record.generation = writer.next_number();
         record.collections = Default::default();
@@ -103,12 +100,10 @@ impl Core {
         meta.history_start = meta.history_start.min(Seqno(1));
         meta.durable = DurableSeqnos::default();
         let mut out = self.tables.batch(0);
-        out.insert(&self.tables.meta, record_key(vb), record.encode());
         out.insert(&self.tables.meta, ended.ended(), "");
-        writer.commit(out, Durability::Synced)?;
-        failpoint::reach("rollback-to-zero");
         let meta = record.meta.clone();
-        self.publish([record]);
+        self.commit_record(writer, out, record, Durability::Synced)?;
+        failpoint::reach("rollback-to-zero");
         Ok((meta, Some(ended)))
     }
 }

@@ -9,7 +9,7 @@ use vbucket::{StoreError, VbMeta};
 use crate::core::Core;
 use crate::engine::{Due, Slice, Table};
 use crate::errors::damaged;
-use crate::format::{Generation, record_key, undo_seqnos};
+use crate::format::{Generation, undo_seqnos};
 use crate::tally::Tally;
 use crate::work::WorkQueue;
 
@@ -57,7 +57,7 @@ impl Core {
                 tables.wait_for_flushes()?;
                 let mut writer = self.writer();
                 self.note_garbage(&mut out, &garbage);
-                writer.commit(out, Durability::Buffered)?;
+                writer.commit(out, Durability::Buffered, || ())?;
                 drop(writer);
                 failpoint::reach("janitor-step");
                 work.removed(removed);
@@ -72,7 +72,7 @@ impl Core {
             }
         }
         out.remove(&tables.meta, generation.ended());
-        self.writer().commit(out, Durability::Buffered)
+        self.writer().commit(out, Durability::Buffered, || ())
     }
 
     /// Removes the undo rows that are older than the undo window, and raises the vBucket's floor.
@@ -110,9 +110,7 @@ impl Core {
             }
             record.points.cut_below(record.undo_floor);
             self.note_garbage(&mut out, &garbage);
-            out.insert(&tables.meta, record_key(vb), record.encode());
-            writer.commit(out, Durability::Buffered)?;
-            self.publish([record]);
+            self.commit_record(&mut writer, out, record, Durability::Buffered)?;
         }
         Ok(())
     }

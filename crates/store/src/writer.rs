@@ -10,6 +10,7 @@ use crate::engine::{Due, FlushPolicy, Tables, WriteBatch, WriteError};
 use crate::errors::io;
 use crate::format::{CommitMark, Garbage, State, ValuePointer, value_file_key};
 use crate::sidefile::StateFile;
+use crate::steps::Steps;
 use crate::values::Appender;
 
 /// From so many bytes on, values are written by a thread of their own, during the commit.
@@ -37,6 +38,8 @@ pub(crate) struct Writer {
     number: u64,
     /// Every commit up to this number is on the disk.
     synced: u64,
+    /// Where records on the disk are behind.
+    pub(crate) steps: Steps,
     closed: bool,
 }
 
@@ -48,6 +51,7 @@ impl Writer {
         mut state_file: StateFile,
         values: Appender,
         last: CommitMark,
+        steps: Steps,
     ) -> Result<Self, StoreError> {
         let number = last.number;
         state_file.write_synced(State { clean: false, synced: number })?;
@@ -60,6 +64,7 @@ impl Writer {
             poison: None,
             number,
             synced: number,
+            steps,
             closed: false,
         })
     }
@@ -80,14 +85,16 @@ impl Writer {
         Ok(())
     }
 
-    /// Commits rows that need no new out-of-line values, beyond those appended before.
+    /// Commits rows that need no new out-of-line values, beyond those appended before. What they
+    /// change of records in memory is the work of `publish`.
     pub(crate) fn commit(
         &mut self,
         rows: WriteBatch,
         durability: Durability,
+        publish: impl FnOnce(),
     ) -> Result<(), StoreError> {
         let values = self.write_values(&[])?;
-        self.commit_with(rows, &values, durability)
+        self.commit_with(rows, &values, durability, publish)
     }
 
     /// Allocates space for the out-of-line values of `changes` and writes them. Where they are
@@ -127,6 +134,7 @@ impl Writer {
         mut rows: WriteBatch,
         values: &CommitValues<'_>,
         durability: Durability,
+        publish: impl FnOnce(),
     ) -> Result<(), StoreError> {
         let (number, synced) = (self.next_number(), self.synced);
         let end = self.values.allocated_end();
@@ -147,6 +155,10 @@ impl Writer {
                 || tables.commit(rows, mark, durability),
             )
         };
+        if committed.is_ok() {
+            // Before a snapshot has the rows: whoever reads them needs the records of the same time.
+            publish();
+        }
         self.tables.end_commit();
         committed.map_err(|error| self.stop(&error))?;
         written.map_err(|error| self.stop_values(&error))?;

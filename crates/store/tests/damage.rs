@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use common::*;
 use mcbp::VbId;
 use store::FjallStore;
-use vbucket::store::{Durability, Store};
+use vbucket::store::{Batch, Durability, Store};
 use vbucket::{Row, StoreError};
 
 /// Both can be set by an environment variable of this name, for a longer campaign.
@@ -47,6 +47,8 @@ fn build(dir: &Path) -> Want {
     for round in 0..4u64 {
         let store = open(dir);
         for part in 0..12u64 {
+            // Every other commit is of all vBuckets, and writes steps instead of records.
+            let mut of_all = Batch::default();
             for vb in 0..VBS {
                 let first = (round * 12 + part) * 25 + 1;
                 let row = |n: u64| match n % 11 {
@@ -55,8 +57,15 @@ fn build(dir: &Path) -> Want {
                 };
                 let rows: Vec<_> = (first..first + 25).map(row).collect();
                 history[usize::from(vb)].extend(rows.iter().cloned());
-                store.commit(&batch(vb, rows), Durability::Synced).unwrap();
+                let one = batch(vb, rows);
+                if part % 2 == 0 {
+                    store.commit(&one, Durability::Synced).unwrap();
+                } else {
+                    of_all.changes.extend(one.changes);
+                    of_all.metas.extend(one.metas);
+                }
             }
+            store.commit(&of_all, Durability::Synced).unwrap();
         }
         store.close().unwrap();
     }

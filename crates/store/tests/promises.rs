@@ -266,13 +266,13 @@ fn another_format_version_is_refused() {
     open(dir.path()).close().unwrap();
     let path = dir.path().join("STATE");
     let mut bytes = std::fs::read(&path).unwrap();
-    bytes[11] = 5;
+    bytes[11] = 6;
     let body = bytes.len() - 4;
     let crc = crc32fast::hash(&bytes[..body]).to_be_bytes();
     bytes[body..].copy_from_slice(&crc);
     std::fs::write(&path, bytes).unwrap();
     let error = FjallStore::open(dir.path(), small()).err().unwrap().to_string();
-    assert!(error.contains("format version 5, this program reads version 4"), "{error}");
+    assert!(error.contains("format version 6, this program reads versions 4 and 5"), "{error}");
 }
 
 #[test]

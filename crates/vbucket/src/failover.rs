@@ -4,6 +4,8 @@
 //! an unclean stop, begin a branch and add an entry; a replica takes over its producer's table.
 //! Random bits for new uuids come in as values, see [`uuid_from_random`].
 
+use std::sync::Arc;
+
 use mcbp::dcp::FailoverEntry;
 use mcbp::{Seqno, VbUuid};
 
@@ -16,7 +18,8 @@ pub const ENTRIES_MAX: usize = 25;
 pub struct FailoverTable {
     /// The first of `entries`, so that by its type there is at least one.
     newest: FailoverEntry,
-    entries: Vec<FailoverEntry>,
+    /// Shared, because every commit copies the metadata of vBuckets.
+    entries: Arc<[FailoverEntry]>,
 }
 
 /// Why a list of entries is not a failover table.
@@ -135,7 +138,7 @@ impl FailoverTable {
     /// seqno: nothing was written under that branch, and the producer may know the one before
     /// (MB-48398).
     pub fn drop_newest(&mut self) -> bool {
-        let [_, newest, older @ ..] = self.entries.as_slice() else { return false };
+        let [_, newest, older @ ..] = &*self.entries else { return false };
         *self = Self::of(*newest, older);
         true
     }

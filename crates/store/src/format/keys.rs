@@ -25,6 +25,7 @@ pub(crate) const MANIFEST: &[u8] = b"m";
 
 const PREFIX_BYTES: usize = 10;
 const RECORD: u8 = b'v';
+const STEPS: u8 = b's';
 const ENDED: u8 = b'd';
 const VALUE_FILE: u8 = b'f';
 const COLLECTION: u8 = b'n';
@@ -144,6 +145,11 @@ pub(crate) fn record_key(vb: VbId) -> [u8; 3] {
     concat(&[&[RECORD], &vb.0.to_be_bytes()])
 }
 
+/// `meta`: the steps of a commit, in one of the slots for them.
+pub(crate) fn steps_key(slot: u16) -> [u8; 3] {
+    concat(&[&[STEPS], &slot.to_be_bytes()])
+}
+
 /// `meta`: how many bytes of a value file are garbage.
 pub(crate) fn value_file_key(number: u64) -> [u8; 9] {
     concat(&[&[VALUE_FILE], &number.to_be_bytes()])
@@ -154,6 +160,7 @@ pub(crate) fn value_file_key(number: u64) -> [u8; 9] {
 pub(crate) enum MetaKey {
     CommitMark,
     Record(VbId),
+    Steps(u16),
     Ended(Generation),
     ValueFile(u64),
     Collection(Generation, u32),
@@ -173,6 +180,7 @@ impl MetaKey {
         let (kind, rest) = key.split_first()?;
         match *kind {
             RECORD => Some(Self::Record(VbId(u16::from_be_bytes(rest.try_into().ok()?)))),
+            STEPS => Some(Self::Steps(u16::from_be_bytes(rest.try_into().ok()?))),
             VALUE_FILE => Some(Self::ValueFile(u64::from_be_bytes(rest.try_into().ok()?))),
             ENDED => match Generation::decode(rest)? {
                 (generation, []) => Some(Self::Ended(generation)),

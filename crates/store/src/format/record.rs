@@ -1,8 +1,8 @@
 //! Values of the table `meta`: the record of a vBucket, and those of its collections. Version,
 //! numbers in a fixed order, topology, checksum.
 //!
-//! Every commit writes one for each vBucket that it touches, so it is short: numbers take as many
-//! bytes as they need, and rising seqnos are written as differences.
+//! Commits that touch few vBuckets write one for each, so it is short: numbers take as many bytes
+//! as they need, and rising seqnos are written as differences.
 
 use std::sync::Arc;
 
@@ -13,19 +13,20 @@ use vbucket::{DurableSeqnos, FailoverTable, VbMeta};
 use super::Flaw;
 use super::checksum::{verified, with_checksum};
 use super::keys::{Generation, record_key};
+use super::numbers::{Numbers, put};
 use crate::collections::{Collection, Collections, Gone};
 use crate::points::Points;
 use crate::versions::Versions;
 
-/// What every record begins with; a record of another version is refused.
-const VERSION: u8 = 2;
+/// A record without a change history; a record of a version that is not here is refused.
+const PLAIN: u8 = 2;
 /// The version of a record with a change history, whose numbers come first.
 const WITH_HISTORY: u8 = 3;
+/// What every record begins with now: the number of the commit that wrote it and one of the others
+/// follow. The steps of earlier commits do not go on from it.
+const NUMBERED: u8 = 4;
 /// More than the record of a vBucket with few branches takes: one allocation for most.
 const USUAL_BYTES: usize = 256;
-/// The value bits of one byte of a number; the one above them says that more bytes follow.
-const BITS: u32 = 7;
-const MORE: u8 = 1 << BITS;
 
 /// In the place of the start of the default collection: there is none.
 const NO_DEFAULT: u64 = 0;
@@ -51,9 +52,19 @@ impl VbRecord {
         Generation { vb: self.meta.vb, number: self.generation }
     }
 
-    pub(crate) fn encode(&self) -> Vec<u8> {
+    /// Notes that a commit has left it in a consistent state, if it has.
+    pub(crate) fn note_point(&mut self) {
+        if self.meta.high_seqno == self.meta.snapshot_end {
+            self.points.push(self.meta.high_seqno.0);
+        }
+    }
+
+    /// The bytes that commit `number` writes.
+    pub(crate) fn encode(&self, number: u64) -> Vec<u8> {
         let meta = &self.meta;
         let mut out = Vec::with_capacity(USUAL_BYTES);
+        out.push(NUMBERED);
+        put(&mut out, number);
         self.encode_history(&mut out);
         put(&mut out, meta.state as u64);
         let numbers = [self.generation, self.undo_floor, meta.high_seqno.0];
@@ -94,7 +105,7 @@ impl VbRecord {
     fn encode_history(&self, out: &mut Vec<u8>) {
         let Self { meta, versions, .. } = self;
         if meta.history_start == Seqno::ZERO && *versions == Versions::default() {
-            return out.push(VERSION);
+            return out.push(PLAIN);
         }
         out.push(WITH_HISTORY);
         let marks = versions.marks.len() as u64;
@@ -104,14 +115,24 @@ impl VbRecord {
         numbers.into_iter().chain(marks).for_each(|n| put(out, n));
     }
 
-    pub(crate) fn decode(vb: VbId, bytes: &[u8]) -> Result<Self, Flaw> {
+    /// The record, and the number of the commit that wrote it: 0 where it does not say.
+    pub(crate) fn decode(vb: VbId, bytes: &[u8]) -> Result<(Self, u64), Flaw> {
         let malformed = "the record is not what its version says";
-        match verified(bytes, &record_key(vb))?.split_first() {
-            Some((&VERSION, body)) => Self::from_body(vb, Numbers(body)).ok_or(malformed),
-            Some((&WITH_HISTORY, body)) => Self::with_history(vb, body).ok_or(malformed),
-            Some(_) => Err("the record is of a version that this program does not know"),
-            None => Err("the record is empty"),
-        }
+        let bytes = verified(bytes, &record_key(vb))?;
+        let (number, body) = match bytes.split_first() {
+            Some((&NUMBERED, rest)) => {
+                let mut from = Numbers(rest);
+                (from.take().ok_or(malformed)?, from.0)
+            }
+            _ => (0, bytes),
+        };
+        let record = match body.split_first() {
+            Some((&PLAIN, body)) => Self::from_body(vb, Numbers(body)),
+            Some((&WITH_HISTORY, body)) => Self::with_history(vb, body),
+            Some(_) => return Err("the record is of a version that this program does not know"),
+            None => None,
+        };
+        Ok((record.ok_or(malformed)?, number))
     }
 
     fn with_history(vb: VbId, body: &[u8]) -> Option<Self> {
@@ -211,42 +232,6 @@ impl Gone {
             Some(up_to) if from.0.is_empty() => Ok(Self { id, up_to }),
             _ => Err("the note of a collection that is gone is malformed"),
         }
-    }
-}
-
-/// Writes a number, its lowest bits first.
-fn put(out: &mut Vec<u8>, mut number: u64) {
-    while number >= u64::from(MORE) {
-        out.push(number as u8 | MORE);
-        number >>= BITS;
-    }
-    out.push(number as u8);
-}
-
-/// What is still to be read of a record.
-struct Numbers<'a>(&'a [u8]);
-
-impl Numbers<'_> {
-    /// The next number, or `None` where there is none that [`put`] writes.
-    fn take(&mut self) -> Option<u64> {
-        let mut number = 0;
-        for shift in (0..u64::BITS).step_by(BITS as usize) {
-            let (&byte, rest) = self.0.split_first()?;
-            self.0 = rest;
-            let bits = u64::from(byte & !MORE);
-            if bits > u64::MAX >> shift {
-                return None;
-            }
-            number |= bits << shift;
-            if byte & MORE == 0 {
-                return Some(number);
-            }
-        }
-        None
-    }
-
-    fn seqno(&mut self) -> Option<Seqno> {
-        self.take().map(Seqno)
     }
 }
 

@@ -4,7 +4,9 @@ use super::checksum::{concat, verified, with_checksum};
 
 const MAGIC: &[u8; 8] = b"dcpstore";
 /// The version of everything in the directory. Raise it with any change to keys, values or files.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
+/// The oldest version that is read: in version 4 no commit writes steps.
+const OLDEST: u32 = 4;
 const UNCLEAN: u32 = 0;
 const CLEAN: u32 = 1;
 
@@ -47,10 +49,10 @@ impl State {
         let fields = body.strip_prefix(MAGIC).and_then(|rest| rest.split_first_chunk());
         let (version, rest) = fields.ok_or(StateFlaw::Damaged("it is of another program"))?;
         let version = u32::from_be_bytes(*version);
-        if version != VERSION {
+        if !(OLDEST..=VERSION).contains(&version) {
             return Err(StateFlaw::Version(format!(
-                "it was written by format version {version}, this program reads version {VERSION}: \
-                 use the program that wrote it, or start with an empty directory"
+                "it was written by format version {version}, this program reads versions {OLDEST} \
+                 and {VERSION}: use the program that wrote it, or start with an empty directory"
             )));
         }
         let (clean, synced) =

@@ -131,9 +131,33 @@ fn a_record_is_as_documented() {
         points,
         versions: Default::default(),
     };
-    assert_eq!(record.encode(), documented("record"));
+    assert_eq!(record.encode(1), documented("record"));
     assert_eq!(record_key(VB).as_slice(), documented("record key"));
-    assert_eq!(VbRecord::decode(VB, &documented("record")), Ok(record));
+    assert_eq!(VbRecord::decode(VB, &documented("record")), Ok((record, 1)));
+}
+
+#[test]
+fn steps_are_as_documented() {
+    let (mut before, _) = VbRecord::decode(VB, &documented("record")).unwrap();
+    let mut after = before.clone();
+    let Collection { high, items, .. } = after.collections.default.as_mut().unwrap();
+    (*high, *items) = (Seqno(2), 2);
+    let meta = &mut after.meta;
+    (meta.high_seqno, meta.snapshot_start, meta.snapshot_end) = (Seqno(2), Seqno(2), Seqno(2));
+    meta.durable.max_visible = Seqno(2);
+    meta.max_cas = large().cas;
+    after.note_point();
+    let step = Step::between(&before, &after).unwrap();
+    let mut steps = Vec::new();
+    step.encode(&mut steps);
+    let key = steps_key(0);
+    assert_eq!(key.as_slice(), documented("steps key"));
+    assert_eq!(encode_steps(2, &steps, &key), documented("steps"));
+    assert_eq!(decode_steps(&key, &documented("steps")), Ok((2, vec![step])));
+    step.apply(&mut before);
+    assert_eq!(before, after);
+    after.undo_floor += 1;
+    assert_eq!(Step::between(&before, &after), None, "no step names the undo floor");
 }
 
 #[test]
@@ -167,7 +191,7 @@ fn a_state_file_of_another_version_is_refused_with_both_versions() {
     let Err(StateFlaw::Version(text)) = State::decode(&checksum::with_checksum(body, &[])) else {
         panic!("it was read");
     };
-    assert!(text.contains("version 3") && text.contains("reads version 4"), "{text}");
+    assert!(text.contains("version 3") && text.contains("reads versions 4 and 5"), "{text}");
 }
 
 #[test]

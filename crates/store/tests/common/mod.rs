@@ -20,6 +20,8 @@ pub(crate) fn small() -> Options {
         memtable_bytes: 64 << 10,
         worker_threads: 1,
         undo_seqnos: 40,
+        steps_vbuckets_min: 2,
+        steps_max: 5,
         ..Options::default()
     }
 }

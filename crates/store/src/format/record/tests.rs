@@ -5,6 +5,8 @@ use proptest::prelude::*;
 use super::*;
 
 const VB: VbId = VbId(7);
+/// Of the commit that writes a record.
+const NUMBER: u64 = 300;
 
 fn record(numbers: [u64; 9], branches: &[(u64, u64)], points: &[u64], topology: &str) -> VbRecord {
     let [generation, items, undo_floor, high, start, end, purge, max_cas, max_deleted_rev] =
@@ -52,7 +54,7 @@ fn a_record() -> VbRecord {
 
 #[test]
 fn every_changed_byte_and_every_missing_end_is_noticed() {
-    let bytes = a_record().encode();
+    let bytes = a_record().encode(NUMBER);
     for at in 0..bytes.len() {
         let mut flipped = bytes.clone();
         flipped[at] ^= 0x10;
@@ -64,10 +66,10 @@ fn every_changed_byte_and_every_missing_end_is_noticed() {
 
 #[test]
 fn a_record_of_another_version_is_refused_by_name() {
-    let current = a_record().encode();
+    let current = a_record().encode(NUMBER);
     let body = &current[1..current.len() - 4];
     // What begins with a brace is the JSON of the first version.
-    for version in [0, WITH_HISTORY + 1, b'{'] {
+    for version in [0, NUMBERED + 1, b'{'] {
         let bytes = with_checksum([&[version], body].concat(), &record_key(VB));
         let flaw = VbRecord::decode(VB, &bytes).unwrap_err();
         assert_eq!(flaw, "the record is of a version that this program does not know");
@@ -76,7 +78,7 @@ fn a_record_of_another_version_is_refused_by_name() {
 
 #[test]
 fn bytes_that_are_no_record_are_refused_whatever_their_checksum() {
-    let whole = a_record().encode();
+    let whole = a_record().encode(NUMBER);
     let body = &whole[..whole.len() - 4];
     // Up to the topology, which may have any length.
     for cut in 1..body.len() - a_record().meta.topology.len() {
@@ -89,11 +91,19 @@ fn bytes_that_are_no_record_are_refused_whatever_their_checksum() {
 }
 
 #[test]
+fn a_record_without_the_number_of_its_commit_is_read() {
+    let numbered = a_record().encode(NUMBER);
+    // Without the version and the two bytes of the number.
+    let bytes = with_checksum(numbered[3..numbered.len() - 4].to_vec(), &record_key(VB));
+    assert_eq!(VbRecord::decode(VB, &bytes), Ok((a_record(), 0)));
+}
+
+#[test]
 fn a_record_of_a_busy_vbucket_is_short() {
     let points: Vec<u64> = (0..40_000).step_by(25).collect();
     let cas = 1_800_000_000_000_000_000;
     let numbers = [1_024, 1_000, 39_000, 40_000, 40_000, 40_000, 0, cas, 0];
-    let bytes = record(numbers, &[(0xabcd_ef01_2345, 0)], &points, "").encode();
+    let bytes = record(numbers, &[(0xabcd_ef01_2345, 0)], &points, "").encode(NUMBER);
     assert!(bytes.len() <= 128, "{} bytes", bytes.len());
 }
 
@@ -109,6 +119,6 @@ proptest! {
         branches.sort_by_key(|&(_, seqno)| std::cmp::Reverse(seqno));
         points.sort_unstable();
         let record = record(numbers, &branches, &points, &topology);
-        prop_assert_eq!(VbRecord::decode(VB, &record.encode()).unwrap(), record);
+        prop_assert_eq!(VbRecord::decode(VB, &record.encode(NUMBER)).unwrap(), (record, NUMBER));
     }
 }
