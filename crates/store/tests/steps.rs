@@ -86,8 +86,8 @@ fn steps_before_a_new_record_are_obsolete() {
     store.remove(VbId(3)).unwrap();
     store.remove(VbId(4)).unwrap();
     let dead = VbMeta { state: VbState::Dead, ..meta(5, 10) };
-    let metas = vec![meta(4, 0), dead];
-    store.commit(&Batch { metas, ..Batch::default() }, Durability::Buffered).unwrap();
+    let states = Batch { metas: vec![meta(4, 0), dead], ..Batch::default() };
+    store.commit(&states, Durability::Buffered).unwrap();
     let store = reopened(dir.path(), store, 1_000);
     let all = metas(&store);
     let high = |vb| all.get(&vb).map(|meta| meta.high_seqno.0);
