@@ -192,6 +192,10 @@ fn a_state_file_of_another_version_is_refused_with_both_versions() {
         panic!("it was read");
     };
     assert!(text.contains("version 3") && text.contains("reads versions 4 and 5"), "{text}");
+    let mut body = State::NEW.encode();
+    body.truncate(24);
+    body[11] = 4;
+    assert_eq!(State::decode(&checksum::with_checksum(body, &[])), Ok(State::NEW));
 }
 
 #[test]
@@ -199,6 +203,7 @@ fn keys_of_the_table_meta_are_told_apart() {
     for (key, decoded) in [
         (COMMIT_MARK.to_vec(), Some(MetaKey::CommitMark)),
         (record_key(VB).to_vec(), Some(MetaKey::Record(VB))),
+        (steps_key(7).to_vec(), Some(MetaKey::Steps(7))),
         (value_file_key(7).to_vec(), Some(MetaKey::ValueFile(7))),
         (GENERATION.ended(), Some(MetaKey::Ended(GENERATION))),
         (b"v\0".to_vec(), None),
