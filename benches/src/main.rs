@@ -55,8 +55,8 @@ struct Arguments {
     /// Seconds of each measurement of sets and gets
     #[arg(long, value_name = "S", default_value_t = 1.0)]
     seconds: f64,
-    /// The data nodes to measure, by when they acknowledge a write
-    #[arg(long, value_name = "MODE", value_enum, value_delimiter = ',', default_values_t = Mode::ALL)]
+    /// The data nodes to measure, by when they acknowledge
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Mode::ALL)]
     modes: Vec<Mode>,
     /// Connections, and the requests in flight on each, as in 16x64
     #[arg(long, value_name = "CxD", value_delimiter = ',', default_values_t = Shape::ALL)]

@@ -6,7 +6,7 @@
 //! - `store`: the interface; `open`: opening, with all checks; `options`: sizes
 //! - `core`: what all operations share; `writer`: numbers, writes and syncs commits
 //! - `commit` with `plan`, `rollback` with `history`, `purge`: the ways to change a vBucket;
-//!   `points`: where a rollback may end; `steps`: records that are written now and then
+//!   `points`: where a rollback may end; `records`, `steps`: records that are written now and then
 //! - `versions`, `retention`: older versions of documents, kept as change history
 //! - `collections`: which rows readers see, and how many there are; `erase`: the others;
 //!   `manifest`: what all vBuckets follow
@@ -38,6 +38,7 @@ mod plan;
 mod points;
 mod purge;
 mod read;
+mod records;
 mod retention;
 mod rollback;
 mod scan;

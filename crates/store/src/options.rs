@@ -53,8 +53,8 @@ pub struct Options {
     pub disk_reserve_bytes: u64,
     /// How much change history is kept.
     pub retention: Retention,
-    /// From how many vBuckets on a commit writes the steps of their records in one entry, instead of
-    /// the records.
+    /// From how many vBuckets on a commit writes the steps of their records in one entry, instead
+    /// of the records.
     pub steps_vbuckets_min: usize,
     /// How many such entries there are at most, before the records are written.
     pub steps_max: u16,

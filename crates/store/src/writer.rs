@@ -156,7 +156,7 @@ impl Writer {
             )
         };
         if committed.is_ok() {
-            // Before a snapshot has the rows: whoever reads them needs the records of the same time.
+            // Before a snapshot has the rows, and also where values fail below: the rows are there.
             publish();
         }
         self.tables.end_commit();
