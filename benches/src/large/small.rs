@@ -32,8 +32,15 @@ pub(super) fn step(
     }
     let push = |out: &mut Vec<u8>| documents.push_get(out, fastrand::u64(..new.end));
     let (rate, bucket) = (arguments.rate, BUCKET);
-    let gets = |server: &Server| Paced { server, bucket, rate, push: &push }.run(arguments.gets());
-    table.latencies("gets afterwards", &gets(&node)?);
+    let gets = |server: &Server| {
+        let before = server.cpu_seconds()?.unwrap_or_default();
+        let took = Paced { server, bucket, rate, push: &push }.run(arguments.gets())?;
+        let cpu = server.cpu_seconds()?.unwrap_or_default() - before;
+        Ok::<_, io::Error>((took, cpu * 1e6 / (f64::from(rate) * arguments.seconds)))
+    };
+    let (took, cpu_us) = gets(&node)?;
+    table.latencies("gets afterwards", &took);
+    table.add("processor us a get", cpu_us);
     let mut node = node;
     for (name, clean) in [("clean stop", true), ("kill", false)] {
         // What was written a moment ago is in the system's memory only.
@@ -45,7 +52,8 @@ pub(super) fn step(
     }
     table.add("RSS after the start, MiB", node.resident_mib()?);
     forget(&node.folder)?;
-    table.latencies("gets, nothing in the system's cache", &gets(&node)?);
+    let (took, _) = gets(&node)?;
+    table.latencies("gets, nothing in the system's cache", &took);
     table.add("RSS after them, MiB", node.resident_mib()?);
     Ok(node)
 }
