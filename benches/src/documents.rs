@@ -19,6 +19,8 @@ const CONNECTIONS: usize = 4;
 const DEPTH: u64 = 256;
 /// Values are slices of this much noise.
 const NOISE_BYTES: usize = 1 << 20;
+/// The pause before what a node has refused for the moment is sent again.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// See the module.
 #[derive(Clone, Copy, Debug)]
@@ -84,7 +86,11 @@ impl Documents {
                 count += 1;
             }
             connection.send(&out)?;
-            connection.successes(count)?;
+            while connection.temporary_failures(count)? > 0 {
+                eprintln!("  documents from {from} on were refused for the moment");
+                std::thread::sleep(RETRY_PAUSE);
+                connection.send(&out)?;
+            }
         }
     }
 
