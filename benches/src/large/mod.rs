@@ -98,7 +98,8 @@ impl Arguments {
         let Self { documents, value, rate, seconds, large, large_value, quota_mib, .. } = self;
         let documents: Vec<_> = documents.iter().map(u64::to_string).collect();
         let mut options = format!(
-            "--documents {} --value {value} --rate {rate} --seconds {seconds} --quota-mib {quota_mib}",
+            "--documents {} --value {value} --rate {rate} --seconds {seconds} \
+             --quota-mib {quota_mib}",
             documents.join(",")
         );
         if *large > 0 {

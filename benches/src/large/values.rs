@@ -1,8 +1,8 @@
 //! Large values, three quarters of which are overwritten: how long it takes until their files are
 //! collected.
 //!
-//! A replaced value is garbage once a rollback does not need it: after a thousand further changes of
-//! its vBucket, which are of small documents here.
+//! A replaced value is garbage once a rollback does not need it: after a thousand further changes
+//! of its vBucket, which are of small documents here.
 
 use std::io;
 

@@ -129,8 +129,8 @@ impl Tables {
         Ok(())
     }
 
-    /// Drops every file of the tables of documents that holds nothing but rows, at once. The mark of
-    /// the last commit follows all of them, and stays with the files that it is in.
+    /// Drops every file of the tables of documents that holds nothing but rows, at once. The mark
+    /// of the last commit follows all of them, and stays with the files that it is in.
     pub(crate) fn drop_files(&self) -> Result<(), StoreError> {
         for Table(table) in self.of_documents() {
             let dropped = table.tree.drop_range(..COMMIT_MARK);

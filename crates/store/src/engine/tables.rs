@@ -203,8 +203,8 @@ impl Tables {
     }
 }
 
-/// Options of a table that is read in long scans. Who reads one row of it knows that it is there: the
-/// filters of the largest level, which most rows are in, would be of no use.
+/// Options of a table that is read in long scans. Who reads one row of it knows that it is there:
+/// the filters of the largest level, which most rows are in, would be of no use.
 fn of_rows() -> KeyspaceCreateOptions {
     let options = in_parts(KeyspaceCreateOptions::default()).expect_point_read_hits(true);
     options.data_block_size_policy(BlockSizePolicy::all(16 << 10))
