@@ -95,7 +95,9 @@ fn run(core: &Core, work: &WorkQueue) {
     work.trim(core.with_excess());
     let mut is_vacated = false;
     while let Some(task) = work.next(aging) {
-        let was_vacated = std::mem::replace(&mut is_vacated, core.vbucket_count() == 0);
+        // Once for all vBuckets that are removed together: other tasks come after theirs.
+        let is_empty = matches!(task, Task::Remove(_)) && core.vbucket_count() == 0;
+        let was_vacated = std::mem::replace(&mut is_vacated, is_empty);
         let result = match task {
             Task::Remove(generation) => {
                 let vacated = if is_vacated && !was_vacated { core.vacate() } else { Ok(()) };
