@@ -77,17 +77,26 @@ impl Connection {
 
     /// Reads `count` answers, which must all be successes.
     pub(crate) fn successes(&mut self, count: usize) -> io::Result<()> {
-        let mut refused = None;
-        self.answers(count, |frame| {
-            if frame.header.status() != Status::SUCCESS {
-                refused = Some((frame.opcode(), frame.header.status()));
-            }
+        match self.temporary_failures(count)? {
+            0 => Ok(()),
+            _ => Err(io::Error::other(format!("answered with {}", Status::ETMPFAIL))),
+        }
+    }
+
+    /// Reads `count` answers, each a success or a temporary failure. Returns how many of the latter
+    /// there are.
+    pub(crate) fn temporary_failures(&mut self, count: usize) -> io::Result<usize> {
+        let (mut refused, mut failures) = (None, 0);
+        self.answers(count, |frame| match frame.header.status() {
+            Status::SUCCESS => {}
+            Status::ETMPFAIL => failures += 1,
+            other => refused = Some((frame.opcode(), other)),
         })?;
         match refused {
             Some((opcode, status)) => {
                 Err(io::Error::other(format!("{opcode} was answered with {status}")))
             }
-            None => Ok(()),
+            None => Ok(failures),
         }
     }
 

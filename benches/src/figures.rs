@@ -9,6 +9,7 @@ use bench::median;
 pub(crate) enum Unit {
     MegabytesPerSecond,
     ProcessorSecondsPerGigabyte,
+    Seconds,
     Milliseconds,
     Microseconds,
     Mebibytes,
@@ -22,6 +23,7 @@ impl fmt::Display for Unit {
         f.write_str(match self {
             Self::MegabytesPerSecond => "MB/s",
             Self::ProcessorSecondsPerGigabyte => "processor s/GB",
+            Self::Seconds => "s",
             Self::Milliseconds => "ms",
             Self::Microseconds => "us",
             Self::Mebibytes => "MiB",

@@ -6,23 +6,30 @@
 //! - `server`: a server as a process of its own; `connection`: a client that blocks
 //! - `load`: sets and gets; `subdoc`: operations on parts of documents; `backfill`: one DCP stream
 //!   for each vBucket; `report`: the figures
-//! - `durable`: durable writes, by level; `latency`: gets and sets at fixed rates
+//! - `durable`: durable writes, by level; `latency`: gets and sets at fixed rates, with `paced`
+//! - `bucket`: a whole bucket, from its first get to its deletion; `large`: many documents; of both
+//!   `documents` makes the load, and `watch` looks at what the node does by itself
 //! - `path`: a data node, the sidecar and another data node
 //! - `tail`: the lines of `dcp-proxy tail`
 //! - `recovery`: how long replication takes to recover; `figures`: the figures of these two
 
 mod backfill;
+mod bucket;
 mod connection;
+mod documents;
 mod durable;
 mod figures;
+mod large;
 mod latency;
 mod load;
+mod paced;
 mod path;
 mod recovery;
 mod report;
 mod server;
 mod subdoc;
 mod tail;
+mod watch;
 
 use std::io;
 use std::path::PathBuf;
@@ -80,8 +87,12 @@ struct Arguments {
 
 #[derive(clap::Subcommand, Debug)]
 enum Command {
+    /// Measures a whole bucket: the first get after a start, backfills, deletion
+    Bucket(bucket::Arguments),
     /// Measures durable writes, over a link without a sidecar and with one
     Durable(durable::Arguments),
+    /// Measures a node with many documents: memory, disk, compactions, collection of values
+    Large(large::Arguments),
     /// Measures how long gets and sets take at fixed rates
     Latency(latency::Arguments),
     /// Measures the whole path: a data node, the sidecar, another data node
@@ -109,6 +120,8 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match (&arguments.serve, &arguments.command) {
         (Some(folder), _) => server::serve(folder, arguments.setting),
+        (_, Some(Command::Bucket(bucket))) => bucket::measure(bucket),
+        (_, Some(Command::Large(large))) => large::measure(large),
         (_, Some(Command::Durable(durable))) => durable::measure(durable),
         (_, Some(Command::Latency(latency))) => latency::measure(latency),
         (_, Some(Command::Path(path))) => path::measure(path),

@@ -17,6 +17,8 @@ use crate::connection::{Connection, Login};
 /// The default number of vBuckets of a bucket.
 pub(crate) const VBUCKETS: u16 = 1024;
 pub(crate) const BUCKET: &str = "default";
+/// The second bucket of a node that has one.
+pub(crate) const SECOND: &str = "second";
 pub(crate) const USER: &str = "bench";
 pub(crate) const PASSWORD: &str = "bench";
 /// The text before the address of a node, on its own line.
@@ -60,6 +62,9 @@ pub(crate) struct Setting {
     /// Begin with replicas; for --serve
     #[arg(long, hide = true)]
     pub(crate) replica: bool,
+    /// Serve a second bucket too; for --serve
+    #[arg(long, hide = true)]
+    pub(crate) second: bool,
     /// Memory of a data node in MiB
     #[arg(long, value_name = "MIB", default_value_t = 256)]
     pub(crate) quota_mib: u64,
@@ -100,7 +105,7 @@ pub(crate) struct Server {
     /// Of a data node, which knows vBuckets too.
     pub(crate) login: Option<Login>,
     pub(crate) setting: Setting,
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
     process: Process,
 }
 
@@ -115,7 +120,10 @@ pub(crate) fn serve(folder: &Path, setting: Setting) -> io::Result<()> {
     bucket.memory_first = setting.mode == Mode::MemoryFirst;
     bucket.initial_state = Some(if setting.replica { VbState::Replica } else { VbState::Active });
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    let config = NodeConfig::new(listen, folder, bucket, USER, Secret::new(PASSWORD));
+    let second =
+        setting.second.then(|| BucketOptions { name: SECOND.to_owned(), ..bucket.clone() });
+    let mut config = NodeConfig::new(listen, folder, bucket, USER, Secret::new(PASSWORD));
+    config.buckets.extend(second);
     let node = Node::start(config).map_err(io::Error::other)?;
     println!("{LISTENING}{}", node.address());
     io::stdin().read_to_end(&mut Vec::new())?;
@@ -137,6 +145,7 @@ impl Server {
         command.arg("--serve").arg(folder).arg("--quota-mib").arg(setting.quota_mib.to_string());
         command.args(["--mode", setting.mode.name()]);
         command.args(setting.replica.then_some("--replica"));
+        command.args(setting.second.then_some("--second"));
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         if let Some(out) = child.stdout.take() {
@@ -182,6 +191,12 @@ impl Server {
     /// A connection that may ask for documents.
     pub(crate) fn connect(&self) -> io::Result<Connection> {
         Connection::open(self.address, self.login.as_ref())
+    }
+
+    /// The same to documents of `bucket`.
+    pub(crate) fn connect_to(&self, bucket: &str) -> io::Result<Connection> {
+        let login = self.login.clone().map(|login| Login { bucket: bucket.to_owned(), ..login });
+        Connection::open(self.address, login.as_ref())
     }
 
     /// The other node that was asked for.
@@ -269,11 +284,20 @@ impl Server {
 
     /// Its peak memory, in MiB; `None` if it is not on this machine.
     pub(crate) fn peak_mib(&self) -> io::Result<Option<f64>> {
+        self.memory_mib("VmHWM:")
+    }
+
+    /// Its memory now, in MiB.
+    pub(crate) fn resident_mib(&self) -> io::Result<f64> {
+        Ok(self.memory_mib("VmRSS:")?.unwrap_or_default())
+    }
+
+    fn memory_mib(&self, field: &str) -> io::Result<Option<f64>> {
         let Some(status) = self.proc("status").transpose()? else { return Ok(None) };
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
         let kib = line.and_then(|line| line.trim_end_matches("kB").trim().parse::<f64>().ok());
         let mib = kib.map(|kib| kib / 1024.0);
-        mib.map(Some).ok_or_else(|| io::Error::other("no VmHWM of the process"))
+        mib.map(Some).ok_or_else(|| io::Error::other(format!("no {field} of the process")))
     }
 
     /// Its processor time so far, with a resolution of 10 ms; `None` if it is not on this machine.

@@ -50,7 +50,8 @@ pub(crate) struct Arguments {
 /// Fills a node, reads it in both ways in every round, and reports medians.
 pub(crate) fn measure(arguments: &Arguments) -> io::Result<()> {
     let folder = bench::temporary(arguments.folder.as_deref())?;
-    let setting = Setting { mode: Mode::Buffered, replica: false, quota_mib: arguments.quota_mib };
+    let setting =
+        Setting { mode: Mode::Buffered, quota_mib: arguments.quota_mib, ..Setting::default() };
     let node = Server::node(&folder.path().join("node"), setting)?;
     fill(&node, arguments)?;
     let password = folder.path().join("password");

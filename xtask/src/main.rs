@@ -22,13 +22,17 @@ usage: cargo xtask TASK
   bench    measure a replication link; `bench path` measures the path from data node to data node,
            `bench node` a data node, `bench recovery` how long replication takes to recover,
            `bench tail` the lines of dcp-proxy tail, `bench durable` durable writes,
-           `bench latency` gets and sets at fixed rates;
+           `bench latency` gets and sets at fixed rates, `bench bucket` a whole bucket from its
+           first get to its deletion, `bench large` a node with many documents;
            options are passed to the program, --help lists them
   count    compare the instructions of the hot paths with their limits; --accept sets new limits
   package  make deb, rpm, archive, image root, bill of materials and checksums in target/packages;
            `package pack` does so without a build, `package check` checks them, `package twice`
            builds the programs from another folder and compares, `package kubernetes` writes the
            manifest anew, from the chart";
+
+/// Of the program that measures a data node.
+const PARTS: [&str; 7] = ["path", "durable", "latency", "recovery", "tail", "bucket", "large"];
 
 fn main() -> ExitCode {
     let tasks: Vec<String> = std::env::args().skip(1).collect();
@@ -40,8 +44,7 @@ fn main() -> ExitCode {
         ["verify"] => run("bash .ci/run"),
         ["fix"] => fix(),
         ["bench", "node", options @ ..] => bench("node-bench", options),
-        // Parts of the same program.
-        ["bench", "path" | "durable" | "latency" | "recovery" | "tail", ..] => {
+        ["bench", part, ..] if PARTS.contains(part) => {
             bench("node-bench", tasks.get(1..).unwrap_or_default())
         }
         ["bench", options @ ..] => bench("link-bench", options),

@@ -74,7 +74,7 @@ pub(crate) fn measure(arguments: &Arguments) -> io::Result<()> {
 
 /// Two data nodes without links; those of the source are counted with `target`.
 fn nodes(folder: &Path) -> io::Result<(Server, Server)> {
-    let setting = Setting { mode: Mode::Buffered, replica: false, quota_mib: 256 };
+    let setting = Setting { mode: Mode::Buffered, quota_mib: 256, ..Setting::default() };
     let source = Server::node(&folder.join("source"), setting)?;
     let target = Server::node(&folder.join("target"), Setting { replica: true, ..setting })?;
     Seqnos::of(&source)?;

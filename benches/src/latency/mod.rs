@@ -1,9 +1,7 @@
 //! Measures how long gets and sets take at fixed rates, for each way of acknowledging, memcached
 //! and another node.
 //!
-//! Requests are due at fixed times, and a latency counts from then: a server that stands still for
-//! a while is late for all that were due meanwhile, not for the one that waited (coordinated
-//! omission). Servers take turns in every round.
+//! Servers take turns in every round.
 //!
 //! - `plot`: the percentiles as a diagram
 
@@ -11,20 +9,14 @@ mod plot;
 
 use std::io;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use histogram::Histogram;
-
-use crate::connection::Connection;
 use crate::load::{self, Kind};
-use crate::server::{Beside, Mode, Server, Setting};
+use crate::paced::{Latencies, Paced};
+use crate::server::{BUCKET, Beside, Mode, Server, Setting};
 
-/// Connections that share a rate.
-const CONNECTIONS: u32 = 8;
 /// Percentiles that are told: of a hundred, a thousand and ten thousand requests the slowest.
 const PERCENTILES: [f64; 4] = [0.5, 0.99, 0.999, 0.9999];
-/// A bucket of the histogram is a 128th wide, up to 2^40 ns.
-const PRECISION: (u8, u8) = (7, 40);
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
@@ -61,22 +53,14 @@ pub(crate) struct Row {
     server: String,
     kind: Kind,
     rate: u32,
-    nanoseconds: Histogram,
-}
-
-impl Row {
-    /// In milliseconds; `None` if there was no request.
-    fn percentile(&self, quantile: f64) -> Option<f64> {
-        let bucket = self.nanoseconds.quantile_bucket(quantile).ok().flatten()?;
-        Some(bucket.end() as f64 / 1e6)
-    }
+    took: Latencies,
 }
 
 /// Measures all servers, and reports percentiles.
 pub(crate) fn measure(arguments: &Arguments) -> io::Result<()> {
     let folder = bench::temporary(arguments.folder.as_deref())?;
     let node = |mode: Mode| {
-        let setting = Setting { mode, replica: false, quota_mib: arguments.quota_mib };
+        let setting = Setting { mode, quota_mib: arguments.quota_mib, ..Setting::default() };
         Server::node(&folder.path().join(mode.name()), setting)
     };
     let mut servers = Mode::ALL.map(node).into_iter().collect::<io::Result<Vec<_>>>()?;
@@ -117,7 +101,7 @@ fn table(rows: &[Row]) -> String {
     let mut out = "| ms | 1/s | server | p50 | p99 | p99.9 | p99.99 |\n".to_owned();
     out.push_str("|---|---:|---|---:|---:|---:|---:|\n");
     for row in rows {
-        let told = PERCENTILES.map(|quantile| row.percentile(quantile).unwrap_or_default());
+        let told = PERCENTILES.map(|quantile| row.took.percentile(quantile).unwrap_or_default());
         let told = told.map(|ms| format!("{ms:.3}")).join(" | ");
         out.push_str(&format!("| {} | {} | {} | {told} |\n", row.kind, row.rate, row.server));
     }
@@ -131,9 +115,8 @@ impl Arguments {
         for kind in [Kind::Set, Kind::Get] {
             for &rate in &self.rates {
                 for server in servers {
-                    let nanoseconds =
-                        Histogram::new(PRECISION.0, PRECISION.1).map_err(io::Error::other)?;
-                    rows.push(Row { server: server.name.clone(), kind, rate, nanoseconds });
+                    let took = Latencies::new()?;
+                    rows.push(Row { server: server.name.clone(), kind, rate, took });
                 }
             }
         }
@@ -141,48 +124,11 @@ impl Arguments {
     }
 
     fn run(&self, server: &Server, row: &mut Row) -> io::Result<()> {
-        let connections: Vec<_> =
-            (0..CONNECTIONS).map(|_| server.connect()).collect::<Result<_, _>>()?;
-        let (kind, rate, began) = (row.kind, row.rate, Instant::now());
-        let outcomes: Vec<io::Result<Histogram>> = std::thread::scope(|scope| {
-            let work = |(at, connection)| {
-                let every = Duration::from_secs(1) * CONNECTIONS / rate.max(1);
-                // Connections take turns, so that requests are spread evenly.
-                let first = began + every * at / CONNECTIONS;
-                scope.spawn(move || self.ask(server, connection, kind, (first, every)))
-            };
-            let threads: Vec<_> = (0..CONNECTIONS).zip(connections).map(work).collect();
-            let panicked = || Err(io::Error::other("a thread panicked"));
-            threads.into_iter().map(|it| it.join().unwrap_or_else(|_| panicked())).collect()
-        });
-        for outcome in outcomes {
-            row.nanoseconds.checked_add_assign(&outcome?).map_err(io::Error::other)?;
-        }
-        Ok(())
-    }
-
-    /// Sends a request whenever one is due, and measures from then until its answer.
-    fn ask(
-        &self,
-        server: &Server,
-        mut connection: Connection,
-        kind: Kind,
-        (mut due, every): (Instant, Duration),
-    ) -> io::Result<Histogram> {
-        let mut took = Histogram::new(PRECISION.0, PRECISION.1).map_err(io::Error::other)?;
-        let end = due + Duration::from_secs_f64(self.seconds);
-        let value = load::noise(self.value);
-        let mut frame = Vec::new();
-        while due < end {
-            frame.clear();
-            load::push(&mut frame, server, kind, fastrand::u64(..self.documents), &value);
-            std::thread::sleep(due.saturating_duration_since(Instant::now()));
-            connection.send(&frame)?;
-            connection.successes(1)?;
-            let nanoseconds = u64::try_from(due.elapsed().as_nanos()).unwrap_or(u64::MAX);
-            took.increment(nanoseconds).map_err(io::Error::other)?;
-            due += every;
-        }
-        Ok(took)
+        let (kind, rate, value) = (row.kind, row.rate, load::noise(self.value));
+        let push = |out: &mut Vec<u8>| {
+            load::push(out, server, kind, fastrand::u64(..self.documents), &value);
+        };
+        let paced = Paced { server, bucket: BUCKET, rate, push: &push };
+        row.took.add(&paced.run(Duration::from_secs_f64(self.seconds))?)
     }
 }

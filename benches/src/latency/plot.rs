@@ -90,7 +90,7 @@ fn axes(out: &mut String, left: f64, top: f64, name: &str) -> fmt::Result {
 
 fn line(out: &mut String, left: f64, top: f64, row: &Row, colour: &str) -> fmt::Result {
     let place = |(at, quantile): (usize, &f64)| {
-        let ms = row.percentile(*quantile)?;
+        let ms = row.took.percentile(*quantile)?;
         Some(format!("{:.1},{:.1}", across(at, left), height_of(ms, top)))
     };
     let places: Vec<_> = PERCENTILES.iter().enumerate().filter_map(place).collect();

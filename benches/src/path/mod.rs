@@ -66,7 +66,8 @@ pub(crate) struct Arguments {
 pub(crate) fn measure(arguments: &Arguments) -> io::Result<()> {
     let folder = bench::temporary(arguments.folder.as_deref())?;
     let path = folder.path();
-    let setting = Setting { mode: Mode::Synced, replica: false, quota_mib: arguments.quota_mib };
+    let setting =
+        Setting { mode: Mode::Synced, quota_mib: arguments.quota_mib, ..Setting::default() };
     // Not synced while it is filled, which is faster. Its second start syncs, with nothing cached.
     let source = Server::node(&path.join("source"), Setting { mode: Mode::Buffered, ..setting })?;
     load::fill(&source, arguments.documents, arguments.value)?;

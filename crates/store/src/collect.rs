@@ -25,6 +25,9 @@ const WORTH_BYTES: u64 = 1 << 20;
 /// What one walk may write without a check for free space: little beside the space that commits
 /// leave free, and it frees more. A file with more live values is checked for by itself.
 const WALK_BYTES: u64 = 64 << 20;
+/// Where that is more, a walk may write this part of what is free beyond it: each walk reads all
+/// rows, so a store with many of them would be read once for every 64 MiB that move.
+const SPARE_PARTS: u64 = 4;
 /// Rows that one step looks at, between two checks whether to stop.
 const STEP_ROWS: usize = 10_000;
 /// Bytes of values that one step writes, while commits wait; one more value may come on top.
@@ -65,11 +68,12 @@ impl Core {
             return None;
         }
         victims.sort_by_key(|file| file.live_bytes());
+        let most = WALK_BYTES.max(self.space.spare_bytes() / SPARE_PARTS);
         let mut live_bytes = 0;
         let fits = |file: &Arc<ValueFile>| {
             let is_first = live_bytes == 0;
             live_bytes += file.live_bytes();
-            is_first || live_bytes <= WALK_BYTES
+            is_first || live_bytes <= most
         };
         Some(victims.into_iter().take_while(fits).collect())
     }

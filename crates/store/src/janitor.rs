@@ -93,9 +93,16 @@ fn run(core: &Core, work: &WorkQueue) {
     let aging = (retention.seconds > 0).then(|| retention.age_step());
     // The limits may be others than in the last run.
     work.trim(core.with_excess());
+    let mut is_vacated = false;
     while let Some(task) = work.next(aging) {
+        // Once for all vBuckets that are removed together: other tasks come after theirs.
+        let is_empty = matches!(task, Task::Remove(_)) && core.vbucket_count() == 0;
+        let was_vacated = std::mem::replace(&mut is_vacated, is_empty);
         let result = match task {
-            Task::Remove(generation) => core.remove_rows(generation, work),
+            Task::Remove(generation) => {
+                let vacated = if is_vacated && !was_vacated { core.vacate() } else { Ok(()) };
+                vacated.and_then(|()| core.remove_rows(generation, work))
+            }
             Task::Erase(generation, gone) => core.erase(generation, gone, work),
             Task::Trim(vb) => core.trim_undo(vb, work).and_then(|()| core.trim_versions(vb, work)),
             Task::Age => core.mark_idle().map(|()| work.trim(core.with_excess())),

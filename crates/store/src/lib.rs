@@ -13,7 +13,8 @@
 //! - `read`: one document; `scan`: one vBucket in seqno order; `key_scan`, `keys`: documents, or
 //!   keys alone, in the order of keys; `walk`: what both scans have in common
 //! - `janitor`, `work`: the thread that frees space and its work queue; `trim`: rows that nobody
-//!   needs; `collect`, `tally`: value files that are mostly garbage; `space`: what stays free
+//!   needs; `vacate`: all of them, where no vBucket is left; `collect`, `tally`: value files that
+//!   are mostly garbage; `space`: what stays free
 //! - `format`: every byte that is written; `values`: large values, in files of their own;
 //!   `sidefile`: the lock and the state file
 //! - `engine`: the fence around fjall, with the guards against what it does not check
@@ -48,6 +49,7 @@ mod steps;
 mod store;
 mod tally;
 mod trim;
+mod vacate;
 mod values;
 mod versions;
 mod walk;

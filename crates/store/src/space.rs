@@ -29,6 +29,11 @@ impl Space {
         Some(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
+    /// Returns the bytes that are free beyond the reserve; 0 if the system does not say.
+    pub(crate) fn spare_bytes(&self) -> u64 {
+        self.free_bytes().unwrap_or(0).saturating_sub(self.reserve)
+    }
+
     /// Checks that a commit of `bytes` leaves the reserve free.
     ///
     /// # Errors

@@ -14,8 +14,13 @@ impl Tally {
     /// Adds the value of a row that is removed, if it is out of line.
     pub(crate) fn add(&mut self, pointer: Option<ValuePointer>) {
         if let Some(pointer) = pointer {
-            *self.0.entry(pointer.file).or_default() += pointer.disk_bytes();
+            self.add_bytes(pointer.file, pointer.disk_bytes());
         }
+    }
+
+    /// Adds values of a file.
+    pub(crate) fn add_bytes(&mut self, file: u64, bytes: u64) {
+        *self.0.entry(file).or_default() += bytes;
     }
 
     /// Adds the value of a row that is removed, by its entry in `rows` or `undo`. A damaged row is

@@ -151,3 +151,33 @@ fn removed_vbuckets_free_their_space() {
     println!("bytes on disk: {full} with 4 vBuckets, {left} with one of them");
     assert_eq!(scan(&store, 3).unwrap().len(), 2_000);
 }
+
+#[test]
+fn a_store_without_vbuckets_frees_its_space_and_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let empty = store.disk_bytes();
+    let fill = |store: &dyn Store| {
+        for vb in 0..4 {
+            for from in (0..2_000).step_by(100) {
+                let row =
+                    |n: u64| document(&format!("k{n}"), n + 1, if n < 100 { 9_000 } else { 500 });
+                put(store, vb, (from..from + 100).map(row).collect());
+            }
+        }
+        store.disk_bytes() - empty
+    };
+    let full = fill(&store);
+    (0..4).for_each(|vb| store.remove(VbId(vb)).unwrap());
+    shrinks_below(&store, empty + full / 4);
+    // What comes afterwards stays, whatever is still being removed, also over a restart.
+    fill(&store);
+    (0..3).for_each(|vb| store.remove(VbId(vb)).unwrap());
+    assert_eq!(scan(&store, 3).unwrap().len(), 2_000);
+    drop(store);
+    let store = open(dir.path());
+    assert_eq!(store.load().unwrap().len(), 1);
+    assert_eq!(scan(&store, 3).unwrap().len(), 2_000);
+    store.remove(VbId(3)).unwrap();
+    shrinks_below(&store, empty + full / 4);
+}

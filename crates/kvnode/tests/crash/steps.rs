@@ -4,7 +4,7 @@ use mcbp::{FrameBuilder, Opcode, VbId, VbState};
 
 use crate::campaign::{Campaign, Until};
 use crate::contents;
-use crate::node::{ACTIVE, TestNode};
+use crate::node::{ACTIVE, TestNode, VBUCKETS};
 
 const SEED: u64 = 20_261_122;
 
@@ -132,6 +132,37 @@ fn a_crash_while_a_vbucket_is_removed_leaves_all_of_it_or_nothing() {
         }
         let changes = contents::changes(&node, 3);
         assert_eq!(changes.len(), if removed { 0 } else { 50 }, "{point}");
+    }
+}
+
+#[test]
+fn a_crash_while_the_files_of_all_vbuckets_are_dropped_leaves_an_empty_store_that_works() {
+    for point in ["vacate-noted=1", "vacate-dropped=1"] {
+        let folder = crate::folder::folder();
+        let node = TestNode::start(folder.path(), ACTIVE);
+        let mut client = node.plain_client();
+        (0..50).for_each(|n| client.set(3, &format!("key-{n}"), &[b'x'; 4_000]));
+        drop(client);
+        node.kill();
+
+        let node = TestNode::start(folder.path(), ACTIVE.failing_at(point));
+        let mut requests = Vec::new();
+        for vb in (0..VBUCKETS).map(VbId) {
+            let remove = FrameBuilder::request(Opcode::DEL_VBUCKET).vbucket(vb);
+            requests.extend_from_slice(&remove.build());
+        }
+        node.plain_client().send(&requests);
+        node.aborted();
+
+        // All are new.
+        let node = TestNode::start(folder.path(), ACTIVE);
+        let mut client = node.plain_client();
+        assert_eq!(contents::changes(&node, 3).len(), 0, "{point}");
+        client.set(3, "key", b"x");
+        drop(client);
+        node.kill();
+        let node = TestNode::start(folder.path(), ACTIVE);
+        assert_eq!(contents::changes(&node, 3).len(), 1, "{point}");
     }
 }
 

@@ -16,6 +16,7 @@ use super::errors::WriteError;
 use super::table::Table;
 use super::tables::Tables;
 use crate::errors::io;
+use crate::format::COMMIT_MARK;
 
 /// Sealed memtables of one table that may wait for their flush. Two fewer than where the engine
 /// stalls writers by itself, because they are memory beyond any quota.
@@ -124,6 +125,16 @@ impl Tables {
                 return Err(io("waiting to commit", text));
             }
             std::thread::sleep(POLL);
+        }
+        Ok(())
+    }
+
+    /// Drops every file of the tables of documents that holds nothing but rows, at once. The mark
+    /// of the last commit follows all of them, and stays with the files that it is in.
+    pub(crate) fn drop_files(&self) -> Result<(), StoreError> {
+        for Table(table) in self.of_documents() {
+            let dropped = table.tree.drop_range(..COMMIT_MARK);
+            dropped.map_err(|e| io("dropping tables", format!("{e:?}")))?;
         }
         Ok(())
     }
