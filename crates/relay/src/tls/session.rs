@@ -17,7 +17,7 @@ use tokio_rustls::rustls::{ClientConfig, Error};
 
 use super::incoming::Incoming;
 
-#[cfg(all(test, feature = "testing"))]
+#[cfg(test)]
 mod tests;
 
 /// One encrypted connection; both halves use it.
