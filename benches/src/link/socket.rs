@@ -73,7 +73,7 @@ pub(crate) fn listen() -> Fallible<(TcpListener, SocketAddr)> {
 }
 
 /// A certificate for this machine, in PEM, and the TLS server configuration with it. It has one
-/// version and one cipher suite, which rustls and OpenSSL both prefer, so that all ways use the same.
+/// version and one cipher suite, which rustls and OpenSSL both prefer: all ways use the same.
 pub(crate) fn certificate() -> Fallible<(String, Arc<ServerConfig>)> {
     let names = ["127.0.0.1", "localhost"];
     let made = rcgen::generate_simple_self_signed(names.map(str::to_owned))?;

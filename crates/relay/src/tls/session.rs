@@ -23,8 +23,8 @@ mod tests;
 /// One encrypted connection; both halves use it.
 pub(super) struct Session {
     connection: UnbufferedClientConnection,
-    /// Encrypted. The whole of it is given to rustls in each call, also to encrypt: rustls remembers
-    /// places in it.
+    /// Encrypted. All of it is given to rustls in each call, also to encrypt: rustls remembers
+    /// places in it, and panics where they are missing.
     pub(super) incoming: Incoming,
     /// Decrypted, and not yet returned: the rest of a record, and what was decrypted while the
     /// other half was writing. At most what `incoming` holds.

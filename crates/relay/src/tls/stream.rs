@@ -111,8 +111,8 @@ fn more(
     Poll::Ready(Ok(count))
 }
 
-/// Sends what a peer is to be told about what it sent, such as an alert, if the socket takes it now;
-/// otherwise the next write does.
+/// Sends what a peer is to be told about what it sent, such as an alert, if the socket takes it
+/// now; otherwise the next write does.
 fn answer(session: &mut Session, reader: &OwnedReadHalf) {
     if !session.unsent().is_empty()
         && let Ok(count) = reader.as_ref().try_write(session.unsent())
