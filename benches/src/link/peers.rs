@@ -61,13 +61,15 @@ impl Links {
         let (mut consumers, mut producers) = (Vec::new(), Vec::new());
         for _ in 0..links {
             consumers.push(Peer::new(Socket::connect(address)?)?);
-            producers.push(Peer::new(Socket::plain(listener.accept()?.0)?)?);
+            let (tcp, _) = listener.accept()?;
+            let config = way.is_encrypted().then_some(&workshop.tls);
+            producers.push(Peer::new(Socket::accepted(tcp, config)?)?);
         }
         Ok(Self { consumers, producers, process, set_up: None })
     }
 
     fn of_sidecar(workshop: &Workshop, way: Way, links: u16, streams: u16) -> Fallible<Self> {
-        let nodes = Nodes::start((way == Way::DcpProxyTls).then(|| Arc::clone(&workshop.tls)))?;
+        let nodes = Nodes::start(way.is_encrypted().then(|| Arc::clone(&workshop.tls)))?;
         let process = workshop.sidecar(way, nodes.addresses, links, streams)?;
         let (mut consumers, mut producers) = (Vec::new(), Vec::new());
         for _ in 0..2 * links {
@@ -209,10 +211,7 @@ impl Nodes {
             for tcp in listener.incoming().map_while(Result::ok) {
                 let (tls, found) = (tls.clone(), found.clone());
                 thread::spawn(move || {
-                    let socket = match &tls {
-                        Some(config) => Socket::encrypted(tcp, config),
-                        None => Socket::plain(tcp).map_err(Into::into),
-                    };
+                    let socket = Socket::accepted(tcp, tls.as_ref());
                     // A connection ends by being closed, which is an error here.
                     let _ = socket.and_then(|socket| greet(side, socket, &found));
                 });

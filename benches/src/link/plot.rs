@@ -26,6 +26,8 @@ const fn colour(way: Way) -> &'static str {
         Way::Haproxy => "#f0e442",
         Way::HaproxyLarge => "#e69f00",
         Way::HaproxySplice => "#d55e00",
+        Way::HaproxyTls => "#009e73",
+        Way::HaproxyLargeTls => "#cc79a7",
         Way::DcpProxy => "#0072b2",
         Way::DcpProxyTls => "#56b4e9",
     }

@@ -46,8 +46,8 @@ fn throughput(
         }
         writeln!(out)?;
     }
-    let other = Way::HaproxyLarge;
-    for way in ways.iter().copied().filter(|way| way.is_sidecar() && ways.contains(&other)) {
+    let pairs = ways.iter().filter_map(|&way| Some((way, way.rival()?)));
+    for (way, other) in pairs.filter(|(_, other)| ways.contains(other)) {
         write!(out, "| {} over {} |", way.name(), other.name())?;
         for &frame_bytes in &arguments.frames {
             let (speed, cost) = results.ratios(Cell { way, links, frame_bytes }, other);

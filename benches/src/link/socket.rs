@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
+use tokio_rustls::rustls::version::TLS13;
+use tokio_rustls::rustls::{CipherSuite, ServerConfig, ServerConnection, StreamOwned};
 
 use crate::Fallible;
 
@@ -33,7 +33,9 @@ impl Socket {
         Ok(Self { stream: Box::new(tcp.try_clone()?), tcp })
     }
 
-    pub(crate) fn encrypted(tcp: TcpStream, config: &Arc<ServerConfig>) -> Fallible<Self> {
+    /// Encrypted where a configuration is given.
+    pub(crate) fn accepted(tcp: TcpStream, config: Option<&Arc<ServerConfig>>) -> Fallible<Self> {
+        let Some(config) = config else { return Ok(Self::plain(tcp)?) };
         tcp.set_nodelay(true)?;
         let session = ServerConnection::new(Arc::clone(config))?;
         Ok(Self { stream: Box::new(StreamOwned::new(session, tcp.try_clone()?)), tcp })
@@ -70,13 +72,17 @@ pub(crate) fn listen() -> Fallible<(TcpListener, SocketAddr)> {
     Ok((listener, address))
 }
 
-/// A certificate for this machine, in PEM, and the TLS server configuration with it.
+/// A certificate for this machine, in PEM, and the TLS server configuration with it. It has one
+/// version and one cipher suite, which rustls and OpenSSL both prefer: all ways use the same.
 pub(crate) fn certificate() -> Fallible<(String, Arc<ServerConfig>)> {
-    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()])?;
+    let names = ["127.0.0.1", "localhost"];
+    let made = rcgen::generate_simple_self_signed(names.map(str::to_owned))?;
     let chain = vec![CertificateDer::from(made.cert.der().to_vec())];
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der())?;
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()?
+    let mut provider = relay::tls::provider().as_ref().clone();
+    provider.cipher_suites.retain(|suite| suite.suite() == CipherSuite::TLS13_AES_256_GCM_SHA384);
+    let config = ServerConfig::builder_with_provider(Arc::new(provider))
+        .with_protocol_versions(&[&TLS13])?
         .with_no_client_auth()
         .with_single_cert(chain, key)?;
     Ok((made.cert.pem(), Arc::new(config)))

@@ -27,6 +27,10 @@ pub(crate) enum Way {
     HaproxyLarge,
     /// The same with splice forced, and default buffers.
     HaproxySplice,
+    /// haproxy in TCP mode with TLS to the producer, with its defaults.
+    HaproxyTls,
+    /// The same with buffers of 256 KiB.
+    HaproxyLargeTls,
     /// dcp-proxy.
     DcpProxy,
     /// dcp-proxy, with TLS to the producer.
@@ -40,6 +44,8 @@ impl Way {
         Self::HaproxyLarge,
         Self::HaproxySplice,
         Self::DcpProxy,
+        Self::HaproxyTls,
+        Self::HaproxyLargeTls,
         Self::DcpProxyTls,
     ];
 
@@ -50,6 +56,8 @@ impl Way {
             Self::Haproxy => "haproxy, defaults",
             Self::HaproxyLarge => "haproxy, 256 KiB buffers",
             Self::HaproxySplice => "haproxy, splice forced",
+            Self::HaproxyTls => "haproxy, TLS, defaults",
+            Self::HaproxyLargeTls => "haproxy, TLS, 256 KiB buffers",
             Self::DcpProxy => "dcp-proxy",
             Self::DcpProxyTls => "dcp-proxy, TLS",
         }
@@ -60,8 +68,26 @@ impl Way {
         matches!(self, Self::DcpProxy | Self::DcpProxyTls)
     }
 
+    /// Whether it speaks TLS to the producer.
+    pub(crate) const fn is_encrypted(self) -> bool {
+        matches!(self, Self::HaproxyTls | Self::HaproxyLargeTls | Self::DcpProxyTls)
+    }
+
+    /// What a sidecar is compared with: haproxy at its fastest, with TLS for the one that has it.
+    pub(crate) const fn rival(self) -> Option<Self> {
+        match self {
+            Self::DcpProxy => Some(Self::HaproxyLarge),
+            Self::DcpProxyTls => Some(Self::HaproxyLargeTls),
+            _ => None,
+        }
+    }
+
     const fn is_haproxy(self) -> bool {
-        matches!(self, Self::Haproxy | Self::HaproxyLarge | Self::HaproxySplice)
+        !matches!(self, Self::Direct | Self::DcpProxy | Self::DcpProxyTls)
+    }
+
+    const fn has_large_buffers(self) -> bool {
+        matches!(self, Self::HaproxyLarge | Self::HaproxyLargeTls)
     }
 }
 
@@ -111,7 +137,8 @@ impl Workshop {
     ) -> Fallible<(Process, SocketAddr)> {
         let (listener, address) = listen()?;
         drop(listener);
-        let buffers = if way == Way::HaproxyLarge { "tune.bufsize 262144" } else { "" };
+        let buffers = if way.has_large_buffers() { "tune.bufsize 262144" } else { "" };
+        let tls = if way.is_encrypted() { self.haproxy_tls() } else { String::new() };
         let splice = match way {
             Way::HaproxySplice => "option splice-request\n  option splice-response",
             _ => "",
@@ -120,7 +147,7 @@ impl Workshop {
             "global\n  maxconn 1000\n  {buffers}\n\
              defaults\n  mode tcp\n  {splice}\n\
              \x20 timeout connect 10s\n  timeout client 1h\n  timeout server 1h\n\
-             listen link\n  bind {address}\n  server producer {producer}\n"
+             listen link\n  bind {address}\n  server producer {producer} {tls}\n"
         );
         let path = self.folder.path().join("haproxy.cfg");
         fs::write(&path, text)?;
@@ -128,6 +155,12 @@ impl Workshop {
         let mut command = Command::new("haproxy");
         let process = Process::start(command.arg("-db").arg("-f").arg(path).stderr(Stdio::null()))?;
         Ok((process, address))
+    }
+
+    /// Checks chain and name, as dcp-proxy does. haproxy compares names of hosts alone.
+    fn haproxy_tls(&self) -> String {
+        let ca = self.folder.path().join("ca.pem");
+        format!("ssl verify required verifyhost localhost ca-file {}", ca.display())
     }
 
     /// Starts dcp-proxy between two nodes, with `streams` over `links`.
@@ -139,7 +172,7 @@ impl Workshop {
         streams: u16,
     ) -> Fallible<Process> {
         let login = "username = \"bench\"\npassword = \"bench\"\n";
-        let tls = if way == Way::DcpProxyTls { "tls = { ca = \"ca.pem\" }\n" } else { "" };
+        let tls = if way.is_encrypted() { "tls = { ca = \"ca.pem\" }\n" } else { "" };
         let mut text = format!("[node]\nname = \"beta\"\naddress = \"{consumer}\"\n{login}");
         write!(text, "[[producer]]\nname = \"alpha\"\naddress = \"{producer}\"\n{login}{tls}")?;
         write!(text, "[[bucket]]\nname = \"default\"\nconnections = {links}\n")?;

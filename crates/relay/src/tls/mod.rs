@@ -2,12 +2,16 @@
 //! at the next connection once a file has changed.
 //!
 //! - `pem`: certificates and keys from files; `fault`: why TLS with a peer failed
-//! - `stream`: the encrypted connection, for the pumps; `shown`: what a peer shows in a handshake
+//! - `stream`: the encrypted connection, for the pumps; `session`: its state, without the socket;
+//!   `incoming`: what it has received
+//! - `shown`: what a peer shows in a handshake
 //!
 //! TLS never replaces SASL: the user is authenticated after the TLS handshake (MB-51962).
 
 mod fault;
+mod incoming;
 pub mod pem;
+mod session;
 mod shown;
 mod stream;
 
