@@ -1,4 +1,5 @@
-//! Prints how fast the store loads, overwrites, scans, opens and drops, in a temporary folder.
+//! Prints how fast the store loads, overwrites, scans, opens and drops, in a temporary folder; and
+//! what a row costs the committing thread, where commits write steps and where they write records.
 //!
 //! `cargo run --release -p store --example rates [DOCUMENTS]`
 
@@ -67,6 +68,43 @@ fn main() {
     let start = Instant::now();
     store.remove(VbId(1)).unwrap();
     println!("remove: {:?}", start.elapsed());
+    for _ in 0..3 {
+        println!("a row of a commit: {:.1} us with steps", commit_cost(Options::default()));
+        let records = Options { steps_vbuckets_min: usize::MAX, ..Options::default() };
+        println!("a row of a commit: {:.1} us with records", commit_cost(records));
+    }
+}
+
+/// Microseconds of this thread's processor time for a row, of buffered commits as of a node with
+/// many clients: 300 documents all over the vBuckets, each replacing one that is known.
+fn commit_cost(options: Options) -> f64 {
+    const DOCUMENTS: u64 = 100_000;
+    const ROWS: u64 = 300;
+    let dir = tempfile::tempdir().unwrap();
+    let store = FjallStore::open(dir.path(), options).unwrap();
+    let mut newest: std::collections::HashMap<Bytes, Arc<Row>> = Default::default();
+    let mut time = 0.0;
+    for pass in 0..3 {
+        for from in (0..DOCUMENTS - ROWS).step_by(ROWS as usize) {
+            let mut batch = batch(from..from + ROWS, DOCUMENTS, pass);
+            for change in &mut batch.changes {
+                let row = Row { value: Bytes::from_static(&[7; 256]), ..(*change.row).clone() };
+                change.row = Arc::new(row);
+                let older = newest.insert(change.row.key.clone(), Arc::clone(&change.row));
+                change.replaces = older.map_or(Replaces::Nothing, Replaces::Row);
+            }
+            let before = processor_us();
+            store.commit(&batch, Durability::Buffered).unwrap();
+            time += if pass == 0 { 0.0 } else { processor_us() - before };
+        }
+    }
+    time / (2 * DOCUMENTS) as f64
+}
+
+/// What this thread has used so far.
+fn processor_us() -> f64 {
+    let times = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    times.split(' ').next().unwrap().parse::<f64>().unwrap() / 1e3
 }
 
 fn report(name: &str, start: Instant, rows: u64, mib: f64) {

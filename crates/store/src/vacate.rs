@@ -25,7 +25,7 @@ impl Core {
         }
         let mut out = self.tables.batch(0);
         self.note_garbage(&mut out, &garbage);
-        writer.commit(out, Durability::Buffered)?;
+        writer.commit(out, Durability::Buffered, || ())?;
         failpoint::reach("vacate-noted");
         // An older entry that shows again belongs to an ended generation, too.
         self.tables.drop_files()?;
