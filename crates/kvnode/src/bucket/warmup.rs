@@ -125,7 +125,9 @@ impl Bucket {
         batch: &mut Batch,
     ) -> Result<BTreeMap<VbId, Vec<Row>>, WarmupError> {
         let mut prepares = BTreeMap::new();
-        for meta in metas {
+        // Each look reads the disk, before the first client is answered.
+        let had_some = |meta: &&VbMeta| meta.durable.high_prepared > Seqno::ZERO;
+        for meta in metas.iter().filter(had_some) {
             let found = self.shared.store.prepares(meta.vb).map_err(WarmupError::Load)?;
             if !found.is_empty() {
                 add_missing(batch, [meta]);
