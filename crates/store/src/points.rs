@@ -30,10 +30,7 @@ impl Points {
         if self.as_slice().last().is_some_and(|&last| last >= seqno) {
             return;
         }
-        if let Some(free) = self.all.get_mut(self.len) {
-            *free = seqno;
-            self.len += 1;
-        }
+        self.append(seqno);
         if self.len > POINTS_MAX
             && let Some(crowded) = self.most_crowded(seqno)
         {
@@ -64,11 +61,14 @@ impl Points {
 
     fn retain(&mut self, mut is_kept: impl FnMut(u64) -> bool) {
         let before = std::mem::take(self);
-        for &point in before.as_slice().iter().filter(|&&point| is_kept(point)) {
-            if let Some(free) = self.all.get_mut(self.len) {
-                *free = point;
-                self.len += 1;
-            }
+        let kept = before.as_slice().iter().copied().filter(|&point| is_kept(point));
+        kept.for_each(|point| self.append(point));
+    }
+
+    fn append(&mut self, point: u64) {
+        if let Some(free) = self.all.get_mut(self.len) {
+            *free = point;
+            self.len += 1;
         }
     }
 

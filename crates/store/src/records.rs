@@ -39,36 +39,42 @@ impl Core {
         steps: &mut Steps,
         number: u64,
     ) {
-        let (least, slots) = (self.options.steps_vbuckets_min.max(1), self.options.steps_max);
-        let mut taken = Vec::new();
-        let mut ahead = BTreeSet::new();
-        if records.len() >= least {
-            let before = self.read_records();
-            for (vb, after) in records {
-                let before = before.get(vb);
-                if let Some(step) = before.and_then(|before| Step::between(before, after)) {
-                    step.encode(&mut taken);
-                    ahead.insert(*vb);
-                }
-            }
-        }
-        let have_room = steps.have_room(taken.len(), slots);
-        if ahead.len() >= least && have_room {
+        let (taken, mut ahead) = self.steps_to(records);
+        if ahead.len() < self.options.steps_vbuckets_min.max(1) {
+            ahead.clear();
+        } else if steps.have_room(taken.len(), self.options.steps_max) {
             let key = steps_key(steps.next);
             out.insert(&self.tables.meta, key, encode_steps(number, &taken, &key));
             steps.next += 1;
             steps.bytes += taken.len();
-        } else if !ahead.is_empty() && !have_room {
+        } else {
+            // The records of all that took steps are written, those of the batch below.
             let before = self.read_records();
             let of_others = steps.behind.iter().filter(|vb| !records.contains_key(vb));
             let of_others = of_others.filter_map(|vb| before.get(vb));
             of_others.for_each(|record| self.put_record(out, record, number));
             (*steps, ahead) = Default::default();
-        } else {
-            ahead.clear();
         }
         let whole = records.iter().filter(|(vb, _)| !ahead.contains(vb));
         whole.for_each(|(_, record)| self.put_record(out, record, number));
         steps.behind.extend(ahead);
+    }
+
+    /// The encoded steps from the records in memory to `records`, and of which vBuckets there are
+    /// any. A batch of too few vBuckets has none.
+    fn steps_to(&self, records: &BTreeMap<VbId, VbRecord>) -> (Vec<u8>, BTreeSet<VbId>) {
+        let (mut taken, mut ahead) = (Vec::new(), BTreeSet::new());
+        if records.len() < self.options.steps_vbuckets_min {
+            return (taken, ahead);
+        }
+        let before = self.read_records();
+        for (vb, after) in records {
+            let before = before.get(vb);
+            if let Some(step) = before.and_then(|before| Step::between(before, after)) {
+                step.encode(&mut taken);
+                ahead.insert(*vb);
+            }
+        }
+        (taken, ahead)
     }
 }
