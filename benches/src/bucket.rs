@@ -15,16 +15,15 @@ use crate::figures::{
     Figures,
     Unit::{Mebibytes, MegabytesPerSecond, Microseconds, Milliseconds, PerSecond, Seconds},
 };
-use crate::large::first_get;
+use crate::large::{MIB, started_anew};
 use crate::paced::{Latencies, Paced};
 use crate::server::{BUCKET, Mode, SECOND, Server, Setting, VBUCKETS};
-use crate::watch::{disk_bytes, forget, until_quiet};
+use crate::watch::{disk_bytes, until_quiet};
 
 /// Documents of the other bucket.
 const BESIDE: u64 = 100_000;
 /// How long the deletion of rows may take.
 const PATIENCE: Duration = Duration::from_secs(3600);
-const MIB: f64 = 1_048_576.0;
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
@@ -92,10 +91,8 @@ fn starts(
     figures: &mut Figures,
 ) -> io::Result<Server> {
     for (name, clean) in [("a clean stop", true), ("a kill", false)] {
-        forget(&node.folder)?;
-        let started;
-        (node, started) = node.restart(clean)?;
-        let took = started + first_get(&node, documents, arguments.documents)?;
+        let took;
+        (node, took) = started_anew(node, clean, documents, arguments.documents)?;
         figures.add(&format!("first get after {name}"), Seconds, took.as_secs_f64());
     }
     Ok(node)

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::documents::Documents;
-pub(crate) use small::first_get;
+pub(crate) use small::{MIB, started_anew};
 
 use crate::server::{Mode, Server, Setting};
 

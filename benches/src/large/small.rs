@@ -13,7 +13,7 @@ use crate::watch::{disk_bytes, forget, until_quiet};
 
 /// So many documents are there before gets of them begin.
 const BEGUN: u64 = 100_000;
-const MIB: f64 = 1_048_576.0;
+pub(crate) const MIB: f64 = 1_048_576.0;
 
 /// Loads the documents of these numbers, and measures.
 pub(super) fn step(
@@ -43,11 +43,8 @@ pub(super) fn step(
     table.add("processor us a get", cpu_us);
     let mut node = node;
     for (name, clean) in [("clean stop", true), ("kill", false)] {
-        // What was written a moment ago is in the system's memory only.
-        forget(&node.folder)?;
-        let started;
-        (node, started) = node.restart(clean)?;
-        let took = started + first_get(&node, documents, new.end)?;
+        let took;
+        (node, took) = started_anew(node, clean, documents, new.end)?;
         table.add(&format!("first get after a {name}, s"), took.as_secs_f64());
     }
     table.add("RSS after the start, MiB", node.resident_mib()?);
@@ -95,12 +92,20 @@ fn debt(arguments: &Arguments, node: &Server, all: u64, table: &mut Table) -> io
     Ok(())
 }
 
-/// How long the first get of a node takes that has just started.
-pub(crate) fn first_get(node: &Server, documents: Documents, count: u64) -> io::Result<Duration> {
+/// Starts a node anew, with nothing of its files in the system's memory. Returns it, and how long
+/// it took until its first get was answered.
+pub(crate) fn started_anew(
+    node: Server,
+    clean: bool,
+    documents: Documents,
+    count: u64,
+) -> io::Result<(Server, Duration)> {
+    forget(&node.folder)?;
+    let (node, started) = node.restart(clean)?;
     let began = Instant::now();
     let (mut connection, mut out) = (node.connect_to(BUCKET)?, Vec::new());
     documents.push_get(&mut out, fastrand::u64(..count));
     connection.send(&out)?;
     connection.successes(1)?;
-    Ok(began.elapsed())
+    Ok((node, started + began.elapsed()))
 }
