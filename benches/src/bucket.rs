@@ -100,10 +100,10 @@ fn starts(
 
 fn backfills(arguments: &Arguments, node: &Server, figures: &mut Figures) -> io::Result<()> {
     for &streams in &arguments.streams {
-        let (began, cpu) = (Instant::now(), node.cpu_seconds()?.unwrap_or_default());
+        let (began, cpu) = (Instant::now(), node.own_cpu_seconds()?);
         let read = read_some_at_once(node, VBUCKETS, streams)?;
         let seconds = began.elapsed().as_secs_f64();
-        let cpu = node.cpu_seconds()?.unwrap_or_default() - cpu;
+        let cpu = node.own_cpu_seconds()? - cpu;
         let count = read.documents as f64;
         if read.documents != arguments.documents {
             let text = format!("{} documents came of {}", read.documents, arguments.documents);
@@ -130,14 +130,14 @@ fn deletion(
     told("gets of another bucket before", &paced.run(Duration::from_secs(5))?, figures);
     let folder = node.folder.join(BUCKET);
     let (full, written) = (disk_bytes(&folder)?, node.written_bytes()?);
-    let cpu = node.cpu_seconds()?.unwrap_or_default();
+    let cpu = node.own_cpu_seconds()?;
     let ((answered, quiet), gets) = paced.during(|| {
         let began = Instant::now();
         delete_all(node)?;
         let answered = began.elapsed();
         Ok((answered, until_quiet(node, &folder, PATIENCE)?))
     })?;
-    let cpu = node.cpu_seconds()?.unwrap_or_default() - cpu;
+    let cpu = node.own_cpu_seconds()? - cpu;
     let left = disk_bytes(&folder)?;
     figures.add("deletion until it is answered", Seconds, answered.as_secs_f64());
     let freed = answered + quiet.freed_after.unwrap_or_default();

@@ -305,6 +305,12 @@ impl Server {
         Ok(self.proc("stat").transpose()?.map(|stat| cpu_of(&stat)))
     }
 
+    /// The same of a node that this program has started.
+    pub(crate) fn own_cpu_seconds(&self) -> io::Result<f64> {
+        let unknown = || io::Error::other("its processor time is not known");
+        self.cpu_seconds()?.ok_or_else(unknown)
+    }
+
     /// How many bytes it has written to disk so far, as counted by the kernel.
     pub(crate) fn written_bytes(&self) -> io::Result<u64> {
         let counts = self.proc("io").transpose()?.unwrap_or_default();

@@ -34,7 +34,7 @@ pub(crate) struct Quiet {
 /// most.
 pub(crate) fn until_quiet(server: &Server, folder: &Path, patience: Duration) -> io::Result<Quiet> {
     let began = Instant::now();
-    let (before, cpu_before) = (server.written_bytes()?, server.cpu_seconds()?);
+    let (before, cpu_before) = (server.written_bytes()?, server.own_cpu_seconds()?);
     let mut quiet = Quiet { disk_bytes_most: disk_bytes(folder)?, ..Quiet::default() };
     let mut disk = quiet.disk_bytes_most;
     while began.elapsed() < (quiet.after + QUIET).min(patience) {
@@ -49,8 +49,7 @@ pub(crate) fn until_quiet(server: &Server, folder: &Path, patience: Duration) ->
             quiet = Quiet { after: at, written_bytes: written, ..quiet };
         }
     }
-    let cpu = server.cpu_seconds()?.zip(cpu_before).map(|(after, before)| after - before);
-    quiet.cpu_seconds = cpu.unwrap_or_default();
+    quiet.cpu_seconds = server.own_cpu_seconds()? - cpu_before;
     Ok(quiet)
 }
 

@@ -33,9 +33,9 @@ pub(super) fn step(
     let push = |out: &mut Vec<u8>| documents.push_get(out, fastrand::u64(..new.end));
     let (rate, bucket) = (arguments.rate, BUCKET);
     let gets = |server: &Server| {
-        let before = server.cpu_seconds()?.unwrap_or_default();
+        let before = server.own_cpu_seconds()?;
         let took = Paced { server, bucket, rate, push: &push }.run(arguments.gets())?;
-        let cpu = server.cpu_seconds()?.unwrap_or_default() - before;
+        let cpu = server.own_cpu_seconds()? - before;
         Ok::<_, io::Error>((took, cpu * 1e6 / (f64::from(rate) * arguments.seconds)))
     };
     let (took, cpu_us) = gets(&node)?;
@@ -63,11 +63,11 @@ fn load(
 ) -> io::Result<()> {
     let documents = arguments.small();
     let (count, before) = ((new.end - new.start) as f64, node.written_bytes()?);
-    let cpu_before = node.cpu_seconds()?.unwrap_or_default();
+    let cpu_before = node.own_cpu_seconds()?;
     let push = |out: &mut Vec<u8>| documents.push_get(out, fastrand::u64(..new.start));
     let paced = Paced { server: node, bucket: BUCKET, rate: arguments.rate, push: &push };
     let (took, gets) = paced.during(|| documents.store(node, BUCKET, new.clone()))?;
-    let cpu = node.cpu_seconds()?.unwrap_or_default() - cpu_before;
+    let cpu = node.own_cpu_seconds()? - cpu_before;
     table.add("load, s", took.as_secs_f64());
     table.add("load, documents/s", count / took.as_secs_f64());
     table.add("load, processor us a document", cpu * 1e6 / count);

@@ -123,7 +123,7 @@ impl Bench<'_> {
     fn whole(&self, figures: &mut Figures) -> io::Result<()> {
         let bytes = backfill::read_all(&self.source, VBUCKETS)?.bytes;
         let target = self.target()?;
-        let (of_source, of_target) = (processor(&self.source)?, processor(&target)?);
+        let (of_source, of_target) = (self.source.own_cpu_seconds()?, target.own_cpu_seconds()?);
         let written_before = target.written_bytes()?;
         let began = Instant::now();
         let proxy = self.arguments.proxy.as_deref();
@@ -142,9 +142,9 @@ impl Bench<'_> {
         let rate = speed(rest, copied.flowing);
         figures.add("the whole path, from then on", MegabytesPerSecond, rate);
         let spent = [
-            ("processor of the source", processor(&self.source)? - of_source),
+            ("processor of the source", self.source.own_cpu_seconds()? - of_source),
             ("processor of the sidecar", sidecar.cpu_seconds()?),
-            ("processor of the target", processor(&target)? - of_target),
+            ("processor of the target", target.own_cpu_seconds()? - of_target),
         ];
         for (name, seconds) in spent {
             figures.add(name, ProcessorSecondsPerGigabyte, seconds * 1e9 / bytes as f64);
@@ -200,9 +200,4 @@ impl Bench<'_> {
             thread::sleep(POLL);
         }
     }
-}
-
-/// The processor time so far of a node that was started here.
-fn processor(node: &Server) -> io::Result<f64> {
-    Ok(node.cpu_seconds()?.unwrap_or_default())
 }
