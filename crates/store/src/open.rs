@@ -59,7 +59,7 @@ fn files(dir: &Path, options: Options) -> Result<OpenFiles, StoreError> {
     let (tables, last) = checked(&data, &options, &mut state_file, state, &values)?;
     let Meta { records, steps, ended, gone, value_files, manifest, .. } = Meta::load(&tables)?;
     values.keep_only(&value_files)?;
-    let flush_policy = FlushPolicy::new(&tables, options.memtable_bytes);
+    let flush_policy = FlushPolicy::new(&tables, &data, options.memtable_bytes);
     let appender = Appender::new(Arc::clone(&values), options.value_file_bytes, last.values);
     let writer = Writer::new(tables.clone(), flush_policy, state_file, appender, last, steps)?;
     failpoint::reach("open-state-noted");

@@ -128,6 +128,7 @@ impl Core {
         if is_worth_it && tables.iter().all(|table| table.disk_bytes() <= COMPACT_BYTES_MAX) {
             self.writer().seal_memtables(Due::All)?;
             self.tables.compact()?;
+            self.writer().let_go();
             work.compacted(removed);
         }
         Ok(())

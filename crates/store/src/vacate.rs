@@ -29,6 +29,7 @@ impl Core {
         failpoint::reach("vacate-noted");
         // An older entry that shows again belongs to an ended generation, too.
         self.tables.drop_files()?;
+        writer.let_go();
         failpoint::reach("vacate-dropped");
         Ok(())
     }

@@ -165,7 +165,7 @@ impl Writer {
         self.noted_file = end.file;
         failpoint::reach("commit-written");
         self.note_commit(number, is_synced);
-        match self.flush_policy.due(&self.tables) {
+        match self.flush_policy.due(&self.tables, is_synced) {
             Due::Nothing => {}
             due => self.seal_memtables(due)?,
         }
@@ -192,6 +192,11 @@ impl Writer {
         self.sync_values()?;
         let sealed = self.flush_policy.seal(&self.tables, due);
         sealed.map_err(|error| self.stop(&error))
+    }
+
+    /// Lets go of files that were replaced: where no commit follows, they leave the disk now.
+    pub(crate) fn let_go(&mut self) {
+        self.flush_policy.let_go();
     }
 
     /// Syncs the number of synced commits to the state file: none of them is undone after this.

@@ -6,6 +6,8 @@
 //! values that their rows name must be on the disk first. So the engine is configured to do
 //! neither, and the writer does both.
 
+use std::mem;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,6 +15,7 @@ use fjall::{AbstractTree as _, PersistMode};
 use vbucket::StoreError;
 
 use super::errors::WriteError;
+use super::helper::{Held, Helper};
 use super::table::Table;
 use super::tables::Tables;
 use crate::errors::io;
@@ -30,7 +33,13 @@ pub(crate) struct FlushPolicy {
     memtable_bytes: u64,
     /// The number of journals at the last commit.
     journals: usize,
-    sealed: Sealed,
+    /// The tables whose memtables have rows of a full journal. It is deleted once these are flushed.
+    owed: [bool; 4],
+    /// Sealed memtables that may still be in use.
+    sealed: Vec<Held>,
+    /// Of each table the lists of its files since the last seal, each with its number.
+    files: [Vec<(u64, Held)>; 4],
+    helper: Helper,
 }
 
 /// Which memtables are to be sealed.
@@ -38,66 +47,86 @@ pub(crate) struct FlushPolicy {
 pub(crate) enum Due {
     /// None.
     Nothing,
-    /// Those that have reached their size.
-    Full,
-    /// All: a journal is full, and is deleted once no memtable needs it.
+    /// Those that have reached their size, and those that a full journal waits for.
+    Some,
+    /// All.
     All,
 }
 
 impl FlushPolicy {
-    /// A policy that seals memtables of `memtable_bytes`.
-    pub(crate) fn new(tables: &Tables, memtable_bytes: u64) -> Self {
-        let (journals, sealed) = (tables.db.journal_count(), Sealed::default());
-        Self { memtable_bytes, journals, sealed }
+    /// A policy that seals memtables of `memtable_bytes`, of tables in `dir`.
+    pub(crate) fn new(tables: &Tables, dir: &Path, memtable_bytes: u64) -> Self {
+        let journals = tables.db.journal_count();
+        let (sealed, files, helper) = (Vec::new(), Default::default(), Helper::start(dir));
+        Self { memtable_bytes, journals, owed: [false; 4], sealed, files, helper }
     }
 
     /// What is due. Called after each commit.
-    pub(crate) fn due(&mut self, tables: &Tables) -> Due {
-        self.sealed.free();
-        let before = self.journals;
-        self.journals = tables.db.journal_count();
+    pub(crate) fn due(&mut self, tables: &Tables, is_synced: bool) -> Due {
+        self.helper.committed(tables.db.write_buffer_size(), is_synced);
+        self.hold_files(tables);
+        self.free_sealed();
+        let before = mem::replace(&mut self.journals, tables.db.journal_count());
         if self.journals > before {
-            return Due::All;
+            self.owed = [true; 4];
         }
-        let is_full = |table: &&Table| self.is_full(table);
-        if tables.all().iter().any(is_full) { Due::Full } else { Due::Nothing }
+        let mut all = tables.all().into_iter().zip(self.owed);
+        if all.any(|(table, is_owed)| self.is_due(table, is_owed)) {
+            Due::Some
+        } else {
+            Due::Nothing
+        }
     }
 
-    fn is_full(&self, Table(table): &Table) -> bool {
-        table.tree.active_memtable().size() >= self.memtable_bytes
+    fn is_due(&self, Table(table): &Table, is_owed: bool) -> bool {
+        let is_full = table.tree.active_memtable().size() >= self.memtable_bytes;
+        is_due(is_full, is_owed, || table.sealed_memtable_count())
     }
 
     /// Seals memtables, for the engine's worker to flush. The out-of-line values of their rows are
     /// on the disk.
     pub(crate) fn seal(&mut self, tables: &Tables, due: Due) -> Result<(), WriteError> {
-        for table in tables.all() {
-            if due == Due::All || due == Due::Full && self.is_full(table) {
-                self.sealed.0.push(table.0.tree.active_memtable());
+        for (at, table) in tables.all().into_iter().enumerate() {
+            let is_owed = self.owed.get(at).is_some_and(|is_owed| *is_owed);
+            if due == Due::All || due == Due::Some && self.is_due(table, is_owed) {
+                self.sealed.push(table.0.tree.active_memtable());
                 table.0.rotate_memtable()?;
+                self.owed.get_mut(at).into_iter().for_each(|is_owed| *is_owed = false);
             }
         }
+        self.let_go();
         Ok(())
+    }
+
+    /// Holds on to each list of files, so that the engine is never the last to let go of one that
+    /// it replaces: it would delete files with the lock that all need.
+    fn hold_files(&mut self, tables: &Tables) {
+        for (Table(table), held) in tables.all().into_iter().zip(&mut self.files) {
+            let files = table.tree.current_version();
+            if held.last().is_none_or(|(newest, _)| *newest != files.id()) {
+                held.push((files.id(), Arc::new(files)));
+            }
+        }
+    }
+
+    /// Lets go of lists of files. After a seal the engine has let go of those that no scan needs.
+    pub(crate) fn let_go(&mut self) {
+        let held = self.files.iter_mut().flat_map(mem::take);
+        self.helper.free(held.map(|(_, files)| files).collect());
+    }
+
+    /// Frees sealed memtables that the engine is done with.
+    fn free_sealed(&mut self) {
+        let is_unused = |memtable: &mut Held| Arc::strong_count(memtable) == 1;
+        self.helper.free(self.sealed.extract_if(.., is_unused).collect());
     }
 }
 
-/// Sealed memtables that may still be in use.
-///
-/// Whoever lets go of one last frees its entries one by one, which takes tens of milliseconds. In
-/// the engine that is the writer, at the next seal, with the lock that readers need.
-#[derive(Default)]
-struct Sealed(Vec<Arc<dyn Send + Sync>>);
-
-impl Sealed {
-    /// Frees those that the engine is done with, in a thread of its own.
-    fn free(&mut self) {
-        let is_unused = |memtable: &mut Arc<dyn Send + Sync>| Arc::strong_count(memtable) == 1;
-        let unused: Vec<_> = self.0.extract_if(.., is_unused).collect();
-        if !unused.is_empty() {
-            let builder = std::thread::Builder::new().name("store-memtables".to_owned());
-            // Without a thread they are freed here.
-            let _freed_elsewhere = builder.spawn(move || drop(unused));
-        }
-    }
+/// Whether a memtable is to be sealed. One that a full journal waits for is not while another one of
+/// its table is being flushed: commits would wait for that one. A journal becomes full at a flush,
+/// so there always is such a table.
+fn is_due(is_full: bool, is_owed: bool, sealed: impl FnOnce() -> usize) -> bool {
+    is_full || is_owed && sealed() == 0
 }
 
 impl Tables {
@@ -147,5 +176,19 @@ impl Tables {
             table.major_compact().map_err(|e| io("compacting tables", format!("{e:?}")))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_that_is_being_flushed_is_not_sealed_again_for_a_full_journal() {
+        assert!(!is_due(false, true, || 1));
+        assert!(is_due(false, true, || 0));
+        assert!(is_due(true, true, || 1));
+        assert!(is_due(true, false, || 1));
+        assert!(!is_due(false, false, || 0));
     }
 }

@@ -124,7 +124,7 @@ fn read(path: &Path) -> Result<Vec<u8>, StoreError> {
 }
 
 /// The journals, oldest first.
-fn journals(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+pub(super) fn journals(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),

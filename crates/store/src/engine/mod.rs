@@ -8,15 +8,18 @@
 //! - `tables`: opening the database, committing, snapshots of whole commits. Hidden members:
 //!   `Database::supervisor`, `Snapshot::seqno`
 //! - `flush`: when memtables are sealed, and how long writers wait for flushes. Hidden members:
-//!   `Keyspace::tree`, `Keyspace::rotate_memtable`, `Keyspace::sealed_memtable_count`
+//!   `Keyspace::tree`, `Keyspace::rotate_memtable`, `Keyspace::sealed_memtable_count`,
+//!   `AbstractTree::current_version`
 //! - `journal`: reads the journals (`*.jnl`) before the engine truncates them without an error
 //! - `manifest`: compares the checksums of the lists of files, which the engine does not
+//! - `helper`: a thread that does what the engine would do with the locks of commits and reads
 //! - `damage`: finds the damaged files for an error that names none
 //! - `errors`: errors of the engine as errors of the store
 
 mod damage;
 mod errors;
 mod flush;
+mod helper;
 mod journal;
 mod manifest;
 mod table;

@@ -1,0 +1,115 @@
+//! What the helper thread lets go of, and when.
+
+use std::sync::mpsc::{Sender, channel};
+use std::thread::ThreadId;
+
+use super::*;
+
+/// Tells which thread let go of it.
+struct Told(Sender<ThreadId>);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.0.send(std::thread::current().id()).expect("somebody listens");
+    }
+}
+
+fn journals_in(dir: &Path) -> Journals {
+    Journals { dir: dir.to_path_buf(), open: Vec::new() }
+}
+
+fn open(journals: &Journals) -> Vec<String> {
+    let name = |(path, _): &(PathBuf, File)| path.file_name().map(|name| name.to_owned());
+    let names = journals.open.iter().filter_map(name);
+    names.map(|name| name.to_string_lossy().into_owned()).collect()
+}
+
+#[test]
+fn what_is_let_go_is_freed_by_the_thread_before_it_ends() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let helper = Helper::start(dir.path());
+    let (tell, told) = channel();
+    helper.free(vec![Arc::new(Told(tell.clone())), Arc::new(Told(tell))]);
+    drop(helper);
+    let threads: Vec<_> = told.iter().collect();
+    assert_eq!(threads.len(), 2);
+    assert!(!threads.contains(&std::thread::current().id()));
+}
+
+#[test]
+fn what_the_thread_is_too_slow_for_is_freed_by_the_caller() {
+    let (tasks, _asked) = sync_channel(1);
+    let helper = Helper { tasks: Some(tasks), thread: None, seen: 0, grown: 0 };
+    let (tell, told) = channel();
+    helper.ask(Task::Journal { is_synced: false });
+    helper.free(vec![Arc::new(Told(tell))]);
+    assert_eq!(told.iter().collect::<Vec<_>>(), [std::thread::current().id()]);
+}
+
+#[test]
+fn the_thread_is_told_of_the_journal_once_enough_was_committed() {
+    let (tasks, asked) = sync_channel(1);
+    let mut helper = Helper { tasks: Some(tasks), thread: None, seen: 0, grown: 0 };
+    helper.committed(SYNC_BYTES - 1, false);
+    assert!(asked.try_recv().is_err());
+    // A flush freed most of it.
+    helper.committed(0, false);
+    helper.committed(1, true);
+    assert!(matches!(asked.try_recv(), Ok(Task::Journal { is_synced: true })));
+    helper.committed(SYNC_BYTES, false);
+    assert!(asked.try_recv().is_err());
+}
+
+#[test]
+fn journals_are_held_open_until_they_are_deleted() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| dir.path().join(name);
+    let mut journals = journals_in(dir.path());
+    journals.grown(false).expect("no journal is no error");
+    assert!(open(&journals).is_empty());
+    for name in ["9.jnl", "10.jnl"] {
+        File::create(path(name)).expect("a journal");
+        journals.grown(true).expect("it can be opened");
+        journals.grown(false).expect("it can be synced");
+    }
+    assert_eq!(open(&journals), ["9.jnl", "10.jnl"]);
+    std::fs::remove_file(path("9.jnl")).expect("it is there");
+    assert_eq!(journals.look().expect("the folder can be read"), Some(path("10.jnl")));
+    assert_eq!(open(&journals), ["10.jnl"]);
+}
+
+#[test]
+fn a_deleted_journal_is_closed_while_nothing_is_committed() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (old, new) = (dir.path().join("0.jnl"), dir.path().join("1.jnl"));
+    let mut helper = Helper::start(dir.path());
+    let holders = |path: &Path| {
+        let held = std::fs::read_dir("/proc/self/fd").expect("this process's files");
+        let target =
+            |entry: io::Result<std::fs::DirEntry>| std::fs::read_link(entry.ok()?.path()).ok();
+        held.filter_map(target)
+            .filter(|file| file.starts_with(path) || *file == deleted(path))
+            .count()
+    };
+    for path in [&old, &new] {
+        File::create(path).expect("a journal");
+        helper.committed(helper.seen + SYNC_BYTES, false);
+        until(|| holders(path) == 1);
+    }
+    std::fs::remove_file(&old).expect("it is there");
+    until(|| holders(&old) == 0);
+    assert_eq!(holders(&new), 1);
+}
+
+/// What the system calls a file whose name is gone.
+fn deleted(path: &Path) -> PathBuf {
+    PathBuf::from(format!("{} (deleted)", path.display()))
+}
+
+fn until(is_so: impl Fn() -> bool) {
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    while !is_so() {
+        assert!(std::time::Instant::now() < deadline, "it did not come about");
+        std::thread::yield_now();
+    }
+}
