@@ -33,7 +33,8 @@ pub(crate) struct FlushPolicy {
     memtable_bytes: u64,
     /// The number of journals at the last commit.
     journals: usize,
-    /// The tables whose memtables have rows of a full journal. It is deleted once these are flushed.
+    /// The tables whose memtables have rows of a full journal, which is deleted once they are
+    /// flushed.
     owed: [bool; 4],
     /// Sealed memtables that may still be in use.
     sealed: Vec<Held>,
@@ -122,9 +123,9 @@ impl FlushPolicy {
     }
 }
 
-/// Whether a memtable is to be sealed. One that a full journal waits for is not while another one of
-/// its table is being flushed: commits would wait for that one. A journal becomes full at a flush,
-/// so there always is such a table.
+/// Whether a memtable is to be sealed. One that a full journal waits for is not while another one
+/// of its table is being flushed: commits would wait for that one. A journal becomes full at a
+/// flush, so there always is such a table.
 fn is_due(is_full: bool, is_owed: bool, sealed: impl FnOnce() -> usize) -> bool {
     is_full || is_owed && sealed() == 0
 }
