@@ -194,9 +194,9 @@ impl Writer {
         sealed.map_err(|error| self.stop(&error))
     }
 
-    /// Lets go of files that were replaced: where no commit follows, they leave the disk now.
+    /// Lets go of files that the engine has replaced and let go of.
     pub(crate) fn let_go(&mut self) {
-        self.flush_policy.let_go();
+        self.flush_policy.let_go(&self.tables);
     }
 
     /// Syncs the number of synced commits to the state file: none of them is undone after this.

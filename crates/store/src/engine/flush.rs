@@ -34,11 +34,11 @@ pub(crate) struct FlushPolicy {
     /// The number of journals at the last commit.
     journals: usize,
     /// The tables whose memtables have rows of a full journal, which is deleted once they are
-    /// flushed.
+    /// flushed. Where no commit follows, it stays.
     owed: [bool; 4],
     /// Sealed memtables that may still be in use.
     sealed: Vec<Held>,
-    /// Of each table the lists of its files since the last seal, each with its number.
+    /// Of each table the lists of its files that may still be in use, each with its number.
     files: [Vec<(u64, Held)>; 4],
     helper: Helper,
 }
@@ -49,7 +49,7 @@ pub(crate) enum Due {
     /// None.
     Nothing,
     /// Those that have reached their size, and those that a full journal waits for.
-    Some,
+    Ready,
     /// All.
     All,
 }
@@ -73,7 +73,7 @@ impl FlushPolicy {
         }
         let mut all = tables.all().into_iter().zip(self.owed);
         if all.any(|(table, is_owed)| self.is_due(table, is_owed)) {
-            Due::Some
+            Due::Ready
         } else {
             Due::Nothing
         }
@@ -89,18 +89,21 @@ impl FlushPolicy {
     pub(crate) fn seal(&mut self, tables: &Tables, due: Due) -> Result<(), WriteError> {
         for (at, table) in tables.all().into_iter().enumerate() {
             let is_owed = self.owed.get(at).is_some_and(|is_owed| *is_owed);
-            if due == Due::All || due == Due::Some && self.is_due(table, is_owed) {
-                self.sealed.push(table.0.tree.active_memtable());
-                table.0.rotate_memtable()?;
+            if due == Due::All || due == Due::Ready && self.is_due(table, is_owed) {
+                let memtable = table.0.tree.active_memtable();
+                // An empty one stays where it is.
+                if table.0.rotate_memtable()? {
+                    self.sealed.push(memtable);
+                }
                 self.owed.get_mut(at).into_iter().for_each(|is_owed| *is_owed = false);
             }
         }
-        self.let_go();
+        self.let_go(tables);
         Ok(())
     }
 
-    /// Holds on to each list of files, so that the engine is never the last to let go of one that
-    /// it replaces: it would delete files with the lock that all need.
+    /// Holds on to each list of files, so that the engine is not the last to let go of one that it
+    /// replaces: it would delete files with the lock that all need.
     fn hold_files(&mut self, tables: &Tables) {
         for (Table(table), held) in tables.all().into_iter().zip(&mut self.files) {
             let files = table.tree.current_version();
@@ -110,10 +113,16 @@ impl FlushPolicy {
         }
     }
 
-    /// Lets go of lists of files. After a seal the engine has let go of those that no scan needs.
-    pub(crate) fn let_go(&mut self) {
-        let held = self.files.iter_mut().flat_map(mem::take);
-        self.helper.free(held.map(|(_, files)| files).collect());
+    /// Lets go of the lists of files that were replaced, where the engine keeps none for a scan. It
+    /// looks for those at each seal, and where it has merged a whole table.
+    pub(crate) fn let_go(&mut self, tables: &Tables) {
+        self.hold_files(tables);
+        for (Table(table), held) in tables.all().into_iter().zip(&mut self.files) {
+            if table.tree.version_free_list_len() == 0 {
+                let replaced = held.drain(..held.len().saturating_sub(1));
+                self.helper.free(replaced.map(|(_, files)| files).collect());
+            }
+        }
     }
 
     /// Frees sealed memtables that the engine is done with.
@@ -125,7 +134,7 @@ impl FlushPolicy {
 
 /// Whether a memtable is to be sealed. One that a full journal waits for is not while another one
 /// of its table is being flushed: commits would wait for that one. A journal becomes full at a
-/// flush, so there always is such a table.
+/// flush, so there mostly is such a table.
 fn is_due(is_full: bool, is_owed: bool, sealed: impl FnOnce() -> usize) -> bool {
     is_full || is_owed && sealed() == 0
 }

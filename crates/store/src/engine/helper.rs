@@ -12,6 +12,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -24,8 +25,8 @@ use super::journal::journals;
 const SYNC_BYTES: u64 = 2 << 20;
 /// Tasks that may wait for the thread.
 const TASKS_MAX: usize = 8;
-/// How long a deleted journal may take up space while nothing is committed.
-const DELETED_MAX: Duration = Duration::from_secs(1);
+/// How long journals are held open while nothing is committed: a deleted one takes up space.
+const IDLE_MAX: Duration = Duration::from_secs(1);
 
 /// Something of the engine that is freed when the last one lets go of it.
 pub(super) type Held = Arc<dyn Send + Sync>;
@@ -46,6 +47,8 @@ pub(super) struct Helper {
     seen: u64,
     /// Bytes committed since the thread was told of them.
     grown: u64,
+    /// The thread has yet to look at the journal. One task is enough, and leaves room for others.
+    is_told: Arc<AtomicBool>,
 }
 
 impl Helper {
@@ -55,8 +58,16 @@ impl Helper {
         let (tasks, asked) = sync_channel(TASKS_MAX);
         let builder = std::thread::Builder::new().name("store-helper".to_owned());
         let journals = Journals { dir: dir.to_path_buf(), open: Vec::new() };
-        let thread = builder.spawn(move || run(journals, &asked)).ok();
-        Self { tasks: Some(tasks), thread, seen: 0, grown: 0 }
+        let is_told = Arc::new(AtomicBool::new(false));
+        let thread = builder.spawn({
+            let is_told = Arc::clone(&is_told);
+            move || run(journals, &asked, &is_told)
+        });
+        let failed = |error| {
+            log::warn!("commits may wait for the disk: no thread to help, error={}", value(error));
+        };
+        let thread = thread.map_err(failed).ok();
+        Self { tasks: Some(tasks), thread, seen: 0, grown: 0, is_told }
     }
 
     /// Notes a commit, after which the engine's memtables have so many bytes.
@@ -65,7 +76,9 @@ impl Helper {
         self.seen = memtable_bytes;
         if self.grown >= SYNC_BYTES {
             self.grown = 0;
-            self.ask(Task::Journal { is_synced });
+            if !self.is_told.swap(true, Ordering::Relaxed) {
+                self.ask(Task::Journal { is_synced });
+            }
         }
     }
 
@@ -91,21 +104,25 @@ impl Drop for Helper {
     }
 }
 
-fn run(mut journals: Journals, asked: &Receiver<Task>) {
+fn run(mut journals: Journals, asked: &Receiver<Task>, is_told: &AtomicBool) {
     loop {
         let task = match journals.open.len() {
-            0 | 1 => asked.recv().map_err(RecvTimeoutError::from),
-            _ => asked.recv_timeout(DELETED_MAX),
+            0 => asked.recv().map_err(RecvTimeoutError::from),
+            _ => asked.recv_timeout(IDLE_MAX),
         };
-        let done = match task {
-            Ok(Task::Journal { is_synced }) => journals.grown(is_synced),
-            Ok(Task::Free(_)) => Ok(()),
-            Err(RecvTimeoutError::Timeout) => journals.look().map(drop),
+        match task {
+            Ok(Task::Journal { is_synced }) => {
+                is_told.store(false, Ordering::Relaxed);
+                if let Err(error) = journals.grown(is_synced) {
+                    // Since Linux 4.13 the engine's own handle is told of a failed sync too, at its
+                    // next one, and stops.
+                    let error = value(error);
+                    log::warn!("a journal could not be synced beside commits, error={error}");
+                }
+            }
+            Ok(Task::Free(_)) => {}
+            Err(RecvTimeoutError::Timeout) => journals.open.clear(),
             Err(RecvTimeoutError::Disconnected) => return,
-        };
-        if let Err(error) = done {
-            // The engine's own handle is told of a failed sync too, at its next one, and stops.
-            log::debug!("a journal could not be synced early, error={}", value(error));
         }
     }
 }
@@ -118,9 +135,12 @@ struct Journals {
 }
 
 impl Journals {
-    /// Holds the newest journal open, and syncs it unless commits have done that.
+    /// Closes deleted journals, holds the newest of the others open, and syncs it unless commits
+    /// have done that.
     fn grown(&mut self, is_synced: bool) -> io::Result<()> {
-        let Some(newest) = self.look()? else { return Ok(()) };
+        let mut there = journals(&self.dir).map_err(io::Error::other)?;
+        self.open.retain(|(path, _)| there.contains(path));
+        let Some(newest) = there.pop() else { return Ok(()) };
         if self.open.iter().all(|(path, _)| *path != newest) {
             self.open.push((newest.clone(), File::open(newest)?));
         }
@@ -128,13 +148,6 @@ impl Journals {
             Some((_, journal)) if !is_synced => journal.sync_data(),
             _ => Ok(()),
         }
-    }
-
-    /// Closes deleted journals; returns the newest of the others.
-    fn look(&mut self) -> io::Result<Option<PathBuf>> {
-        let mut there = journals(&self.dir).map_err(io::Error::other)?;
-        self.open.retain(|(path, _)| there.contains(path));
-        Ok(there.pop())
     }
 }
 
