@@ -87,17 +87,18 @@ impl FlushPolicy {
     /// Seals memtables, for the engine's worker to flush. The out-of-line values of their rows are
     /// on the disk.
     pub(crate) fn seal(&mut self, tables: &Tables, due: Due) -> Result<(), WriteError> {
-        for (at, table) in tables.all().into_iter().enumerate() {
-            let is_owed = self.owed.get(at).is_some_and(|is_owed| *is_owed);
-            if due == Due::All || due == Due::Ready && self.is_due(table, is_owed) {
+        let mut owed = self.owed;
+        for (table, is_owed) in tables.all().into_iter().zip(&mut owed) {
+            if due == Due::All || due == Due::Ready && self.is_due(table, *is_owed) {
                 let memtable = table.0.tree.active_memtable();
                 // An empty one stays where it is.
                 if table.0.rotate_memtable()? {
                     self.sealed.push(memtable);
                 }
-                self.owed.get_mut(at).into_iter().for_each(|is_owed| *is_owed = false);
+                *is_owed = false;
             }
         }
+        self.owed = owed;
         self.let_go(tables);
         Ok(())
     }
@@ -113,8 +114,8 @@ impl FlushPolicy {
         }
     }
 
-    /// Lets go of the lists of files that were replaced, where the engine keeps none for a scan. It
-    /// looks for those at each seal, and where it has merged a whole table.
+    /// Lets go of the lists of files that were replaced, where the engine has. It does that at each
+    /// seal, for all that no scan needs, and where it has merged a whole table.
     pub(crate) fn let_go(&mut self, tables: &Tables) {
         self.hold_files(tables);
         for (Table(table), held) in tables.all().into_iter().zip(&mut self.files) {

@@ -76,8 +76,9 @@ impl Helper {
         self.seen = memtable_bytes;
         if self.grown >= SYNC_BYTES {
             self.grown = 0;
-            if !self.is_told.swap(true, Ordering::Relaxed) {
-                self.ask(Task::Journal { is_synced });
+            if !self.is_told.swap(true, Ordering::Relaxed) && !self.ask(Task::Journal { is_synced })
+            {
+                self.is_told.store(false, Ordering::Relaxed);
             }
         }
     }
@@ -90,8 +91,8 @@ impl Helper {
     }
 
     /// Gives a task to the thread. Where it is behind or gone, what is to be freed is freed here.
-    fn ask(&self, task: Task) {
-        let _behind = self.tasks.as_ref().map(|tasks| tasks.try_send(task));
+    fn ask(&self, task: Task) -> bool {
+        self.tasks.as_ref().is_some_and(|tasks| tasks.try_send(task).is_ok())
     }
 }
 

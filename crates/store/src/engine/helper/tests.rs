@@ -46,7 +46,7 @@ fn what_the_thread_is_too_slow_for_is_freed_by_the_caller() {
     let (tasks, _asked) = sync_channel(1);
     let helper = helper_without_thread(tasks);
     let (tell, told) = channel();
-    helper.ask(Task::Journal { is_synced: false });
+    assert!(helper.ask(Task::Journal { is_synced: false }));
     helper.free(vec![Arc::new(Told(tell))]);
     assert_eq!(told.iter().collect::<Vec<_>>(), [std::thread::current().id()]);
 }
@@ -64,6 +64,18 @@ fn the_thread_is_told_of_the_journal_once_enough_was_committed() {
     helper.committed(SYNC_BYTES, false);
     assert!(asked.try_recv().is_err(), "it has not looked at the journal yet");
     helper.is_told.store(false, Ordering::Relaxed);
+    helper.committed(2 * SYNC_BYTES, false);
+    assert!(matches!(asked.try_recv(), Ok(Task::Journal { is_synced: false })));
+}
+
+#[test]
+fn a_task_that_finds_no_room_is_asked_for_again() {
+    let (tasks, asked) = sync_channel(1);
+    let mut helper = helper_without_thread(tasks);
+    helper.free(vec![Arc::new(())]);
+    helper.committed(SYNC_BYTES, false);
+    assert!(matches!(asked.try_recv(), Ok(Task::Free(_))));
+    assert!(asked.try_recv().is_err());
     helper.committed(2 * SYNC_BYTES, false);
     assert!(matches!(asked.try_recv(), Ok(Task::Journal { is_synced: false })));
 }
