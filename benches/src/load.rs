@@ -11,6 +11,7 @@ use mcbp::{FrameBuilder, Opaque, Opcode, VbId};
 use crate::connection::Connection;
 use crate::server::{Server, VBUCKETS};
 use crate::subdoc;
+use crate::watch;
 
 /// How many requests of the first load are in flight: enough to keep both sides busy.
 const FILL_DEPTH: u64 = 512;
@@ -92,7 +93,7 @@ pub(crate) struct Load {
 pub(crate) struct Measured {
     /// Operations per second.
     pub(crate) rate: f64,
-    /// Microseconds of the server's processor time per operation, background work included.
+    /// Microseconds of the server's processor time per operation, with what it leaves for later.
     /// `None` if it is not on this machine.
     pub(crate) cpu_us: Option<f64>,
 }
@@ -114,6 +115,7 @@ impl Load {
         });
         let total: u64 = counts.into_iter().sum::<io::Result<u64>>()?;
         let seconds = began.elapsed().as_secs_f64();
+        watch::settle(server)?;
         let cpu = server.cpu_seconds()?.zip(cpu_before).map(|(after, before)| after - before);
         let cpu_us = cpu.map(|seconds| seconds * 1e6 / total as f64);
         Ok(Measured { rate: total as f64 / seconds, cpu_us })

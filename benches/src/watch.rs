@@ -14,6 +14,10 @@ use crate::server::Server;
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
 /// A node that has written nothing for this long has nothing left to do.
 const QUIET: Duration = Duration::from_secs(3);
+/// A server that has used no processor for so many looks has settled.
+const IDLE_LOOKS: u32 = 3;
+/// How long a server may work on what it has left for later.
+const SETTLE_MAX: Duration = Duration::from_secs(20);
 /// The system's unit of `st_blocks`.
 const BLOCK_BYTES: u64 = 512;
 
@@ -51,6 +55,22 @@ pub(crate) fn until_quiet(server: &Server, folder: &Path, patience: Duration) ->
     }
     quiet.cpu_seconds = server.own_cpu_seconds()? - cpu_before;
     Ok(quiet)
+}
+
+/// Waits until the server has done what it left for later, so that it takes no processor from
+/// whoever is measured next. Where that takes too long, or it is not on this machine, goes on.
+pub(crate) fn settle(server: &Server) -> io::Result<()> {
+    let began = Instant::now();
+    let Some(mut before) = server.cpu_seconds()? else { return Ok(()) };
+    let mut idle = 0;
+    while idle < IDLE_LOOKS && began.elapsed() < SETTLE_MAX {
+        std::thread::sleep(LOOK_PAUSE);
+        let now = server.cpu_seconds()?.unwrap_or(before);
+        // One tick of the clock, or none.
+        idle = if now - before < 0.015 { idle + 1 } else { 0 };
+        before = now;
+    }
+    Ok(())
 }
 
 /// What a folder takes of the disk.
