@@ -212,6 +212,16 @@ pub(crate) const NODE: &[Row] = &[
         "connection rejected, the limit is reached",
         "raise `connections_max`, or find out who holds them",
     ),
+    (
+        "warn",
+        "a journal could not be synced beside commits",
+        "see `error`: a broken disk, which stops writes at the next sync, or too few descriptors",
+    ),
+    (
+        "warn",
+        "commits may wait for the disk",
+        "raise the limit of threads (`ulimit -u`, `TasksMax=`), and restart the node",
+    ),
     ("warn", "could not free space in the store", "see `error`: most often a full disk"),
     ("warn", "could not note a synced commit", "see `error`: most often a full disk"),
     ("warn", "could not truncate a value file", "nothing: the rest is ignored and freed later"),
@@ -316,6 +326,7 @@ pub(crate) const NODE: &[Row] = &[
     ),
     ("warn", "the limit of descriptors cannot be raised", "raise the hard limit (`LimitNOFILE`)"),
     ("error", "the store's background thread panicked", "report it; restart the node"),
+    ("error", "the store's helper thread panicked", "report it; until a restart commits may wait"),
     ("error", "the thread that stops the node panicked", "report it"),
     (
         "error",
