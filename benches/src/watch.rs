@@ -58,7 +58,8 @@ pub(crate) fn until_quiet(server: &Server, folder: &Path, patience: Duration) ->
 }
 
 /// Waits until the server has done what it left for later, so that it takes no processor from
-/// whoever is measured next. Where that takes too long, or it is not on this machine, goes on.
+/// whoever is measured next. Where that takes too long, says so and goes on; does nothing where it
+/// is not on this machine.
 pub(crate) fn settle(server: &Server) -> io::Result<()> {
     let began = Instant::now();
     let Some(mut before) = server.cpu_seconds()? else { return Ok(()) };
@@ -69,6 +70,10 @@ pub(crate) fn settle(server: &Server) -> io::Result<()> {
         // One tick of the clock, or none.
         idle = if now - before < 0.015 { idle + 1 } else { 0 };
         before = now;
+    }
+    if idle < IDLE_LOOKS {
+        let seconds = SETTLE_MAX.as_secs();
+        eprintln!("the server is busy {seconds} s after its turn: the next one has less processor");
     }
     Ok(())
 }
