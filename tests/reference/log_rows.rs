@@ -181,7 +181,7 @@ pub(crate) const NODE: &[Row] = &[
         "error",
         "acknowledged changes lost",
         "only with `durability = \"memory-first\"`: see `error`; restore the documents from their \
-         source",
+         source; what follows is of another branch of history",
     ),
     (
         "warn",

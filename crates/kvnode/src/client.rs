@@ -173,6 +173,11 @@ impl Client {
 
     /// The answers that wait, as [`Replies::settle`] returns them.
     pub(crate) async fn settle(&mut self) -> Result<(BytesMut, Option<Bytes>), Broken> {
+        if self.replies.awaits_commit()
+            && let Some(served) = self.served()
+        {
+            served.bucket.offer_worker();
+        }
         self.replies.settle(timings(&self.node, self.login.as_ref())).await
     }
 

@@ -22,6 +22,9 @@ const BATCH_BYTES: usize = 4 << 20;
 /// of its own.
 const PATIENCE: Duration = Duration::from_millis(1);
 
+/// A batch of more than this is not committed by a worker: other tasks wait for it.
+const LIGHT_BYTES_MAX: usize = 64 << 10;
+
 /// Bytes of the queue that belong to one entry; given back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Room(pub(super) Option<OwnedSemaphorePermit>);
@@ -46,6 +49,8 @@ impl Room {
 pub(super) enum Answered {
     /// Once the row is stored; readers of it wait, too.
     Stored,
+    /// The same, of a row that needs no sync: a session that is about to wait for it may store it.
+    StoredByAnyone,
     /// Before that, when a durable write is decided. Readers wait.
     Decided,
     /// Once the row is queued; readers do not wait either.
@@ -94,10 +99,25 @@ impl Entry {
         matches!(&self.work, Work::Row(new) if new.answered != Answered::Stored)
     }
 
+    /// Whether any worker may commit it.
+    fn is_light(&self) -> bool {
+        matches!(&self.work, Work::Row(new) if new.answered == Answered::StoredByAnyone)
+    }
+
     /// Whether a client has been told of the change.
     fn is_acknowledged(&self) -> bool {
         matches!(&self.work, Work::Row(new) if new.answered == Answered::Queued)
     }
+}
+
+/// When the committer has to hear of an entry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum News {
+    /// It has heard of the batch.
+    Old,
+    /// Nobody waits for it yet.
+    Soon,
+    Now,
 }
 
 /// Entries that are committed together, and the commit that their senders hold.
@@ -125,18 +145,30 @@ impl QueuedBatch {
         self.bytes < BATCH_BYTES && self.left_out.is_empty()
     }
 
-    /// Adds an entry. Returns what its sender holds, and whether the committer has to hear of it:
-    /// of the first entry of a batch, and of the first that somebody waits for.
-    pub(super) fn push(&mut self, entry: Entry) -> (PendingCommit, bool) {
-        let wants = !entry.can_wait() && !self.commit.is_wanted();
-        if wants {
+    /// Adds an entry. Returns what its sender holds, and when the committer has to hear of it: of
+    /// the first entry of a batch, and of the first that somebody waits for. A row that anyone may
+    /// store is left to its session only while it is alone: with the next request of a client, or
+    /// of another one, the committer can begin.
+    pub(super) fn push(&mut self, entry: Entry) -> (PendingCommit, News) {
+        let is_first = self.entries.is_empty();
+        let can_wait = entry.can_wait() && (is_first || !entry.is_light());
+        let news = match (can_wait || self.commit.is_wanted(), is_first) {
+            (false, _) => News::Now,
+            (true, true) => News::Soon,
+            (true, false) => News::Old,
+        };
+        if news == News::Now {
             self.commit.want();
         }
         let commit = self.commit.of(entry.vb.id());
-        let is_news = wants || self.entries.is_empty();
         self.bytes += entry.room.bytes();
         self.entries.push(entry);
-        (commit, is_news)
+        (commit, news)
+    }
+
+    /// Whether a worker may commit it.
+    pub(super) fn is_light(&self) -> bool {
+        self.bytes <= LIGHT_BYTES_MAX && self.entries.iter().all(Entry::is_light)
     }
 
     /// For how long it may wait for more entries; `None` if it is wanted or due.

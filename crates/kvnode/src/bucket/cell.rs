@@ -75,6 +75,9 @@ pub(super) struct Inner {
     pub(super) durable: DurableWrites,
     /// State, history or existence is being changed: nothing may be queued.
     pub(super) moving: bool,
+    /// Rows are lost that clients had been told of, and the branch of those to come is not on disk
+    /// yet.
+    pub(super) branching: bool,
     /// The epoch: raised when what was read before becomes invalid, by such a change or by a
     /// batch that failed.
     pub(super) epoch: u64,
@@ -170,6 +173,7 @@ impl VbCell {
             locks: Locks::default(),
             durable: DurableWrites::restored(prepares),
             moving: false,
+            branching: false,
             epoch: 0,
             removed: false,
             lost: None,

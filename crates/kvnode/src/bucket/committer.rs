@@ -1,54 +1,44 @@
-//! The committer: one thread for each bucket that makes everything queued durable with one batch,
-//! then visible, and then wakes those who wait. A batch that failed is dropped, together with what
-//! was queued after it, which was made on top of it. Where only the parts of some vBuckets cannot
-//! be stored, these are dropped in the same way, and the rest of the batch is committed.
+//! A commit: makes a batch of the queue durable, then visible, and then wakes those who wait. A
+//! batch that failed is dropped, together with what was queued after it, which was made on top of
+//! it. Where only the parts of some vBuckets cannot be stored, these are dropped in the same way,
+//! and the rest of the batch is committed.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, MutexGuard};
 use std::time::Instant;
 
 use invariant::broken;
-use log::{error, info};
-use logline::value;
+use log::info;
 use mcbp::framing::Level;
 use mcbp::{Seqno, VbId, VbState};
 use vbucket::consumer::{Part, Versions};
-use vbucket::store::{Batch, Durability, PartError};
-use vbucket::{Change, Kind, Replaces, Row, StoreError, VbMeta};
+use vbucket::store::{Batch, Durability};
+use vbucket::{Change, Kind, Replaces, Row, VbMeta};
 
 use super::advance::{advance, note};
 use super::batch::{Entry, NewRow, QueuedBatch, Work};
 use super::cell::VbCell;
-use super::error::CommitError;
 use super::listener::VbEvent;
 use super::memory_log::MemoryLog;
-use super::shared::Shared;
+use super::shared::{Logged, Shared};
 use super::vb_batch::VbBatch;
 use crate::sync::lock;
 
-/// See the module.
-pub(super) struct Committer {
-    shared: Arc<Shared>,
-    /// What the memory logs hold, oldest first: whose rows, up to which seqno, how many bytes.
-    logged: VecDeque<(Weak<VbCell>, Seqno, usize)>,
+/// Whoever has the turn, with what goes with that.
+pub(super) struct Committer<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) logged: MutexGuard<'a, Logged>,
 }
 
-impl Committer {
-    pub(super) const fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, logged: VecDeque::new() }
+impl Committer<'_> {
+    /// Commits a batch, which was the first of the queue.
+    pub(super) fn commit(mut self, queued: QueuedBatch) {
+        self.try_commit(queued);
+        *lock(&self.shared.committing) = None;
     }
 
-    /// Runs until the queue is closed and empty.
-    pub(super) fn run(mut self) {
-        let shared = Arc::clone(&self.shared);
-        while let Some(queued) = shared.queue.next() {
-            self.commit(queued);
-            *lock(&shared.committing) = None;
-        }
-    }
-
-    fn commit(&mut self, mut queued: QueuedBatch) {
+    fn try_commit(&mut self, mut queued: QueuedBatch) {
         // Each round takes out at least one vBucket.
         while !queued.entries.is_empty() {
             let (vbs, batch, durability) = self.assemble(&queued.entries);
@@ -93,35 +83,6 @@ impl Committer {
         for vb in changed {
             vb.listeners.notify(vb.id(), VbEvent::Committed);
         }
-    }
-
-    /// Takes the vBuckets that `error` is confined to out of the batch, and out of everything that
-    /// was queued after it. Returns false where the error is of the whole store.
-    fn leave_out(&self, queued: &mut QueuedBatch, error: &StoreError) -> bool {
-        let mut any = false;
-        for PartError { vb, error, .. } in error.parts() {
-            let Some(entry) = queued.entries.iter().find(|entry| entry.vb.id() == vb) else {
-                continue;
-            };
-            let cell = Arc::clone(&entry.vb);
-            let failure = CommitError::Unstorable(error);
-            // Nothing is queued for the vBucket while it is locked: what was queued on top of the
-            // failed rows goes with them, and the next row follows what is on disk.
-            let mut inner = lock(&cell.inner);
-            let lost = self.shared.queue.leave_out(vb, &failure);
-            inner.drop_queued(&failure);
-            note(&self.shared, vb, &mut inner);
-            drop(inner);
-            self.shared.counters.commit_failures.add(1);
-            if self.shared.counters.read_failures.add() {
-                let (bucket, error) = (&self.shared.options.name, value(&failure));
-                error!("rows not stored bucket={bucket} vb={} error={error}", vb.0);
-            }
-            let cause = failure.to_string();
-            self.count_lost(lost + queued.leave_out(vb, failure), &cause);
-            any = true;
-        }
-        any
     }
 
     /// Sorts a batch's entries by vBucket and works out the record of each.
@@ -203,6 +164,8 @@ impl Committer {
             // too.
             let purge_seqno = inner.meta.purge_seqno.max(meta.purge_seqno);
             inner.meta = VbMeta { purge_seqno, ..meta };
+            // A new branch is committed before all else of its vBucket.
+            inner.branching = false;
             // The end of a collection may take all of them with it.
             let had_prepares = !inner.durable.monitor.is_empty();
             for row in rows {
@@ -233,8 +196,8 @@ impl Committer {
             if had_prepares {
                 inner.durable.completed(&completed);
                 inner.durable.monitor.stored(high_seqno, synced);
-                advance(&self.shared, &vb, &mut inner);
-                note(&self.shared, vb.id(), &mut inner);
+                advance(self.shared, &vb, &mut inner);
+                note(self.shared, vb.id(), &mut inner);
             }
         }
         if let Some(last) = last.filter(|_| !from_disk) {
@@ -258,57 +221,6 @@ impl Committer {
             if let Some(vb) = vb.upgrade() {
                 lock(&vb.inner).log.trim(seqno);
             }
-        }
-    }
-
-    /// Whether a batch that failed is tried again: what was acknowledged is given up only where the
-    /// store takes nothing any more, or the node stops.
-    fn keeps_trying(&self, error: &StoreError) -> bool {
-        let shared = &self.shared;
-        let can_succeed = !matches!(error, StoreError::Poisoned(_)) && !shared.queue.is_closed();
-        shared.options.memory_first && can_succeed
-    }
-
-    fn pause(&self, rows: usize, error: &StoreError) {
-        self.shared.counters.commit_failures.add(1);
-        *lock(&self.shared.committing) = None;
-        if self.shared.queue.pause(error.clone()) {
-            self.log_failure(rows, error);
-        }
-    }
-
-    fn log_failure(&self, rows: usize, error: &StoreError) {
-        let bucket = &self.shared.options.name;
-        error!("commit failed, refusing writes bucket={bucket} rows={rows} error={}", value(error));
-    }
-
-    /// So many changes are gone that clients had been told of.
-    fn count_lost(&self, changes: usize, cause: &str) {
-        if changes > 0 {
-            self.shared.counters.changes_lost.add(changes as u64);
-            let (bucket, cause) = (&self.shared.options.name, value(cause));
-            error!("acknowledged changes lost bucket={bucket} changes={changes} error={cause}");
-        }
-    }
-
-    fn fail(&self, failed: &QueuedBatch, rows: usize, error: &StoreError) {
-        self.shared.counters.commit_failures.add(1);
-        let (later, first) = self.shared.queue.refuse(error.clone());
-        if first {
-            self.log_failure(rows, error);
-        }
-        let lost = later.iter().map(QueuedBatch::acknowledged).sum::<usize>();
-        self.count_lost(lost + failed.acknowledged(), &error.to_string());
-        let later_entries = later.iter().flat_map(|batch| &batch.entries);
-        for entry in failed.entries.iter().chain(later_entries) {
-            let mut inner = lock(&entry.vb.inner);
-            inner.drop_queued(&CommitError::Store(error.clone()));
-            note(&self.shared, entry.vb.id(), &mut inner);
-        }
-        self.shared.queue.settle();
-        failed.commit.complete(Err(CommitError::Store(error.clone())));
-        for batch in later {
-            batch.commit.complete(Err(CommitError::Refusing(error.clone())));
         }
     }
 }

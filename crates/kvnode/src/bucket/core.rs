@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 use vbucket::StoreError;
 use vbucket::store::{ChangeHistory, SharedStore};
 
-use super::committer::Committer;
 use super::counters::Counters;
 use super::options::BucketOptions;
 use super::shared::Shared;
+use super::turn;
 use super::vb::Vb;
 use crate::sync::{lock, read, write};
 
@@ -55,9 +55,11 @@ impl Bucket {
         let slots = std::iter::repeat_with(RwLock::default);
         let slots = slots.take(usize::from(options.vbuckets)).collect();
         let shared = Arc::new(Shared::new(options, store));
-        let committer = Committer::new(Arc::clone(&shared));
         let thread = std::thread::Builder::new().name("committer".to_owned());
-        let thread = thread.spawn(move || committer.run())?;
+        let thread = thread.spawn({
+            let shared = Arc::clone(&shared);
+            move || turn::run(&shared)
+        })?;
         Ok(Arc::new(Self {
             shared,
             slots,
@@ -128,6 +130,12 @@ impl Bucket {
             return;
         }
         drop(tokio::time::timeout(CATCH_UP, self.shared.queue.drained()).await);
+    }
+
+    /// A task is about to wait for what it has queued: its worker commits that, if it is little and
+    /// nobody else commits.
+    pub(crate) fn offer_worker(&self) {
+        turn::offer_worker(&self.shared);
     }
 
     /// How long the commit that runs has taken so far, if one runs.

@@ -1,16 +1,16 @@
 //! A bucket: vBuckets over one store, one commit queue, one committer thread.
 //!
-//! - `options`: its configuration; `error`: why an operation failed
-//! - `core`: the bucket itself; `shared`: what its vBuckets share
+//! - `core`: the bucket itself; `options`: its configuration; `error`: why an operation failed
 //! - `vb`: one vBucket as others see it; `cell`: what it holds in memory, `memory_log` and
-//!   `listener` with it
+//!   `listener` with it; `shared`: what all vBuckets share
 //! - `find`: how a document is found; `row_cache`: those in memory
 //! - `write`, `apply`: the two ways in, for clients (active) and for producers (replica);
 //!   `draft`: a change that a client wants; `stamp`: a value that holds its own CAS; `filling`:
 //!   lookups that are skipped while a replica is filled
 //! - `locks`, `lock_document`: documents that clients have locked
 //! - `requirement`, `durable`, `tracking`, `advance`, `sync_writes`: writes that wait for replicas
-//! - `queue`, `batch`, `vb_batch`, `pending_commit`, `committer`, which `bell` wakes: group commit
+//! - `queue`, `batch`, `vb_batch`, `pending_commit`, `committer`, `losses`: group commit; `turn`,
+//!   `bell`: by whom
 //! - `admin`, `history`, `moving`: state, history and existence of vBuckets, which are on disk
 //!   before they are visible
 //! - `manifest`: all collections; `collections`: how it is set, and how vBuckets follow it;
@@ -39,6 +39,7 @@ mod history;
 mod listener;
 mod lock_document;
 mod locks;
+mod losses;
 mod manifest;
 mod memory_log;
 mod moving;
@@ -53,6 +54,7 @@ mod shared;
 mod stamp;
 mod sync_writes;
 mod tracking;
+mod turn;
 mod vb;
 mod vb_batch;
 mod warmup;

@@ -43,7 +43,7 @@ pub struct PendingCommit {
 }
 
 impl PendingCommit {
-    /// A handle to a batch that is committed by the thread that hears `bell`.
+    /// A handle to a batch; `bell` calls who commits it.
     pub(super) fn of_batch(vb: VbId, bell: Bell) -> Self {
         let batch = Arc::new(Shared { bell, ..Shared::default() });
         Self { batch, vb, patience: None, answered_before: false }

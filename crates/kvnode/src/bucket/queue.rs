@@ -14,7 +14,7 @@ use mcbp::VbId;
 use tokio::sync::Semaphore;
 use vbucket::StoreError;
 
-use super::batch::{Answered, Entry, NewRow, QueuedBatch, Room, Work};
+use super::batch::{Answered, Entry, NewRow, News, QueuedBatch, Room, Work};
 use super::bell::Bell;
 use super::cell::{Inner, VbCell};
 use super::error::{CommitError, ROOM_WAIT_SECONDS};
@@ -24,6 +24,9 @@ use crate::sync::lock;
 /// How long writes are refused after a failed commit before one is tried again: long enough not to
 /// load a broken disk, short enough to notice soon that a full disk has room again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// After so many batches of one entry, somebody writes alone.
+const SINGLES_MIN: u32 = 8;
 
 /// A commit that failed; none has succeeded since then.
 struct FailedCommit {
@@ -35,16 +38,41 @@ struct FailedCommit {
 
 struct QueueState {
     batches: VecDeque<QueuedBatch>,
+    /// How many batches have begun.
+    begun: u64,
+    /// How many of the batches that were taken last have one entry.
+    singles: u32,
     /// The commit of the batch that was begun last, which may have ended.
     newest: Option<PendingCommit>,
     failure: Option<FailedCommit>,
     closed: bool,
 }
 
+impl QueueState {
+    fn take(&mut self) -> Option<QueuedBatch> {
+        let taken = self.batches.pop_front()?;
+        self.singles = if taken.entries.len() > 1 { 0 } else { self.singles.saturating_add(1) };
+        Some(taken)
+    }
+}
+
+/// What the committer has to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Due {
+    /// To commit the first batch.
+    Now,
+    /// The same, if nobody wants it sooner.
+    In(Duration),
+    /// Nothing; so many batches have begun so far.
+    Nothing(u64),
+    /// To end: the queue is closed and empty.
+    Ended,
+}
+
 /// See the module.
 pub(crate) struct CommitQueue {
     state: Mutex<QueueState>,
-    bell: Bell,
+    pub(super) bell: Bell,
     room: Arc<Semaphore>,
     bytes_max: usize,
 }
@@ -52,8 +80,14 @@ pub(crate) struct CommitQueue {
 impl CommitQueue {
     pub(super) fn new(bytes_max: usize) -> Self {
         let bytes_max = bytes_max.min(u32::MAX as usize);
-        let state =
-            QueueState { batches: VecDeque::new(), newest: None, failure: None, closed: false };
+        let state = QueueState {
+            batches: VecDeque::new(),
+            begun: 0,
+            singles: 0,
+            newest: None,
+            failure: None,
+            closed: false,
+        };
         Self {
             state: Mutex::new(state),
             bell: Bell::default(),
@@ -86,7 +120,7 @@ impl CommitQueue {
 
     /// Queues an entry after all others.
     pub(super) fn push(&self, entry: Entry) -> Result<PendingCommit, CommitError> {
-        let (commit, is_news) = {
+        let (commit, news) = {
             let mut state = lock(&self.state);
             if state.closed {
                 return Err(CommitError::Closed);
@@ -102,13 +136,16 @@ impl CommitQueue {
                     let mut batch = QueuedBatch::begin(entry.vb.id(), &self.bell);
                     let queued = batch.push(entry);
                     state.newest = Some(queued.0.clone());
+                    state.begun += 1;
                     state.batches.push_back(batch);
                     queued
                 }
             }
         };
-        if is_news {
-            self.bell.ring();
+        match news {
+            News::Old => {}
+            News::Soon => self.bell.ring_softly(),
+            News::Now => self.bell.ring(),
         }
         Ok(commit)
     }
@@ -132,27 +169,36 @@ impl CommitQueue {
         Ok(commit)
     }
 
-    /// Blocks until a batch is to be committed; `None` once the queue is closed and empty. All
-    /// calls are of one thread.
-    pub(super) fn next(&self) -> Option<QueuedBatch> {
-        self.bell.listen();
-        loop {
-            let longest = {
-                let mut state = lock(&self.state);
-                let can_wait = !state.closed && state.batches.len() == 1;
-                let patience = state.batches.front().filter(|_| can_wait);
-                let patience = patience.and_then(QueuedBatch::patience);
-                if patience.is_none() {
-                    match state.batches.pop_front() {
-                        None if state.closed => return None,
-                        None => {}
-                        first => return first,
-                    }
-                }
-                patience
-            };
-            self.bell.sleep(longest);
-        }
+    /// What there is to do. Whoever is to commit takes the batch with [`CommitQueue::take`].
+    pub(super) fn due(&self) -> Due {
+        let state = lock(&self.state);
+        let Some(first) = state.batches.front() else {
+            return if state.closed { Due::Ended } else { Due::Nothing(state.begun) };
+        };
+        let can_wait = !state.closed && state.batches.len() == 1;
+        first.patience().filter(|_| can_wait).map_or(Due::Now, Due::In)
+    }
+
+    /// Takes the first batch, for the one who commits: batches are committed in their order.
+    pub(super) fn take(&self) -> Option<QueuedBatch> {
+        lock(&self.state).take()
+    }
+
+    /// The same for a worker: only what is light. The rest is for the committer.
+    pub(super) fn take_light(&self) -> Option<QueuedBatch> {
+        let mut state = lock(&self.state);
+        if state.batches.front()?.is_light() { state.take() } else { None }
+    }
+
+    /// Whether a batch waits that a worker may commit and nobody has been called for. From now on
+    /// it is wanted, and the caller sees to it. Where several write at a time, the committer makes
+    /// one commit of what they write.
+    pub(super) fn want_light(&self) -> bool {
+        let state = lock(&self.state);
+        let first = state.batches.front().filter(|_| state.singles >= SINGLES_MIN);
+        // In this order: one with many entries is wanted, and is not looked through.
+        let light = first.filter(|first| !first.commit.is_wanted() && first.is_light());
+        light.inspect(|first| first.commit.want()).is_some()
     }
 
     /// Refuses new entries until [`CommitQueue::settle`]. Returns the batches that were queued
@@ -181,7 +227,7 @@ impl CommitQueue {
         while !self.is_closed()
             && let Some(left) = until.checked_duration_since(Instant::now())
         {
-            self.bell.sleep(Some(left));
+            self.bell.doze(left);
         }
         first
     }

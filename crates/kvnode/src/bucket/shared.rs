@@ -1,15 +1,18 @@
 //! What the vBuckets of a bucket share, with one lock for each key.
 
+use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::Instant;
 
 use invariant::{Broken, broken};
-use mcbp::VbId;
+use mcbp::{Seqno, VbId};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use vbucket::store::SharedStore;
 
+use super::cell::VbCell;
 use super::counters::Counters;
 use super::filling::HashRoom;
 use super::manifest::CurrentManifest;
@@ -23,6 +26,9 @@ use crate::sync::{lock, try_lock};
 /// Enough that two writers seldom meet by chance.
 const STRIPES: usize = 1024;
 
+/// What the memory logs hold, oldest first: whose rows, up to which seqno, how many bytes.
+pub(super) type Logged = VecDeque<(Weak<VbCell>, Seqno, usize)>;
+
 /// See the module.
 pub(super) struct Shared {
     pub(super) options: BucketOptions,
@@ -33,6 +39,10 @@ pub(super) struct Shared {
     /// Held while a large document is in memory only because it is being replaced.
     pub(super) large_reads: Mutex<()>,
     pub(super) counters: Counters,
+    /// Whoever has it locked has the turn to commit.
+    pub(super) logged: Mutex<Logged>,
+    /// Whose workers commit, too.
+    pub(super) runtime: OnceLock<Handle>,
     /// When the commit that runs has begun. One that waits for its next try does not run: a
     /// watchdog that took it for hanging would kill the process, and with it what was acknowledged.
     pub(super) committing: Mutex<Option<Instant>>,
@@ -56,6 +66,8 @@ impl Shared {
             keys: KeyLocks::new(),
             large_reads: Mutex::default(),
             counters: Counters::default(),
+            logged: Mutex::default(),
+            runtime: OnceLock::new(),
             committing: Mutex::default(),
             logged_bytes: AtomicUsize::new(0),
             hash_room: Arc::new(HashRoom::new(options.hash_bytes())),

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use mcbp::key::{DEFAULT_COLLECTION, collection_id};
 use mcbp::{Seqno, VbState, VbUuid};
 use vbucket::collections::Collection;
+use vbucket::store::Durability;
 use vbucket::value::kept_by_deletion;
 use vbucket::{Kind, Replaces, Row, hlc};
 
@@ -178,7 +179,9 @@ impl Vb {
         match inner.meta.state {
             _ if inner.moving => Ok(None),
             _ if inner.removed => Err(VbError::NoVbucket(self.id()).into()),
-            VbState::Active if self.is_held() => Err(WriteRefusal::Status(mcbp::Status::ETMPFAIL)),
+            VbState::Active if self.is_held() || inner.branching => {
+                Err(WriteRefusal::Status(mcbp::Status::ETMPFAIL))
+            }
             VbState::Active => match inner.durable.monitor.blocked(key) {
                 Some(blocked) => Err(WriteRefusal::Blocked(blocked)),
                 None => Ok(Some((inner.epoch, inner.locks.find(key)))),
@@ -230,6 +233,9 @@ impl Vb {
         let row = Arc::new(row);
         let answered = match requirement {
             None if self.shared.options.memory_first => Answered::Queued,
+            None if self.shared.options.durability == Durability::Buffered => {
+                Answered::StoredByAnyone
+            }
             _ => Answered::Stored,
         };
         let new = NewRow { row: Arc::clone(&row), replaces, completes: None, answered };

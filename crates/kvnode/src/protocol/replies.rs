@@ -106,6 +106,11 @@ impl Replies {
         }
     }
 
+    /// Whether an answer waits for its commit.
+    pub(crate) const fn awaits_commit(&self) -> bool {
+        !self.conditional.is_empty()
+    }
+
     /// Whether answers wait that may come in any order.
     pub(crate) fn has_late(&self) -> bool {
         !self.late.is_empty()

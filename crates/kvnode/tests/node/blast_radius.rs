@@ -8,7 +8,7 @@ use mcbp::{Opcode, Status};
 
 use crate::support::client::{Client, set};
 use crate::support::memory_store::Disk;
-use crate::support::{BUCKET, eventually, options, start_in_memory};
+use crate::support::{BUCKET, OnDrop, eventually, options, start_in_memory};
 
 fn frame(vb: u16, key: &str) -> Vec<u8> {
     set(Opcode::SET, vb, key, "x", &[0; 8]).build().to_vec()
@@ -86,11 +86,12 @@ fn writers_of_other_vbuckets_do_not_notice_and_nothing_acknowledged_is_lost() {
             let stats = Client::ready(node).stat("").unwrap();
             stats["ep_data_write_failed"].parse::<u64>().unwrap()
         };
+        let stopped = OnDrop(&stop);
         for round in 1..=30 {
             disk.fail_vbucket(0, 1);
             eventually("the next failure", || failures(&node) >= round);
         }
-        stop.store(true, Ordering::Relaxed);
+        drop(stopped);
         writers.into_iter().map(|writer| writer.join().unwrap()).collect::<Vec<_>>()
     });
     let bucket = node.bucket(BUCKET).unwrap();

@@ -10,7 +10,7 @@ use vbucket::StoreError;
 
 use crate::support::client::{Client, set};
 use crate::support::memory_store::Disk;
-use crate::support::{BUCKET, eventually, options, start_in_memory};
+use crate::support::{BUCKET, buffered, eventually, options, start_in_memory};
 
 fn full() -> StoreError {
     StoreError::Io { doing: "committing", detail: "no space left on device".to_owned() }
@@ -98,9 +98,7 @@ fn changes_that_wait_share_one_commit() {
 #[test]
 fn buffered_durability_is_what_was_asked_for() {
     let disk = Disk::new();
-    let mut options = options();
-    options.durability = Durability::Buffered;
-    let node = start_in_memory(&disk, options);
+    let node = start_in_memory(&disk, buffered());
     let mut client = Client::ready(&node);
     client.set(0, "a", "x");
     assert_eq!(disk.last_durability(), Some(Durability::Buffered));

@@ -14,6 +14,7 @@ mod support;
 
 mod blast_radius;
 mod bucketless;
+mod by_worker;
 mod collections;
 mod connection;
 mod documents;

@@ -1,6 +1,7 @@
 //! A bucket that acknowledges changes once they are in memory.
 
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use kvnode::{BucketOptions, NodeHandle};
 use mcbp::{FrameBuilder, Opcode, Status};
@@ -8,7 +9,7 @@ use vbucket::StoreError;
 
 use crate::support::client::{Client, set};
 use crate::support::memory_store::Disk;
-use crate::support::{eventually, options, start_in_memory};
+use crate::support::{OnDrop, buffered, eventually, options, start_in_memory};
 
 /// SET_VBUCKET's topology of one copy, which is a majority.
 const ALONE: &[u8] = br#"{"topology":[["alpha"]]}"#;
@@ -28,7 +29,11 @@ fn full() -> StoreError {
 
 /// The answer to OBSERVE of a key of vBucket 0: 0 for a document that is not on disk yet.
 fn observed(node: &NodeHandle, key: &str) -> u8 {
-    let mut value = vec![0, 0, 0, key.len() as u8];
+    observed_in(node, 0, key)
+}
+
+fn observed_in(node: &NodeHandle, vb: u8, key: &str) -> u8 {
+    let mut value = vec![0, vb, 0, key.len() as u8];
     value.extend_from_slice(key.as_bytes());
     let mut client = Client::ready(node);
     let answer = client.call(&FrameBuilder::request(Opcode::OBSERVE).value(&value));
@@ -68,6 +73,41 @@ fn a_clean_stop_writes_what_was_acknowledged() {
     for n in 0..500 {
         assert_eq!(client.get(n % 4, &format!("key-{n}")).status, Status::SUCCESS);
     }
+}
+
+/// The committer dozes for a while after its last work, and sleeps then. It never woke again where
+/// a worker committed for another bucket at that moment.
+#[test]
+fn a_change_that_nobody_waits_for_is_written_whenever_it_comes() {
+    let other = start_in_memory(&Disk::new(), buffered());
+    let mut writer = Client::ready(&other);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                assert_eq!(writer.set(0, "a", "x").status, Status::SUCCESS);
+            }
+        });
+        let _done = OnDrop(&done);
+        write_now_and_then();
+    });
+    other.shutdown().unwrap();
+}
+
+fn write_now_and_then() {
+    let disk = Disk::new();
+    let node = start_in_memory(&disk, memory_first());
+    let mut client = Client::ready(&node);
+    let written = || disk.commits().iter().sum::<usize>();
+    let before = written();
+    for n in 1..=400 {
+        assert_eq!(client.set(0, "a", "x").status, Status::SUCCESS);
+        eventually("it is written", || written() == before + n);
+        // Around the millisecond of each look.
+        let (since, pause) = (Instant::now(), Duration::from_micros(n as u64 * 13 % 4000));
+        eventually("the moment of the next change", || since.elapsed() >= pause);
+    }
+    node.shutdown().unwrap();
 }
 
 #[test]
@@ -196,6 +236,37 @@ fn changes_of_one_vbucket_are_lost_alone() {
     });
     assert_eq!(client.get(0, "a").value, b"x");
     assert_eq!(client.get(1, "b").status, Status::KEY_ENOENT);
+}
+
+/// Clients know the seqnos of what is lost, and the next changes get the same ones.
+#[test]
+fn what_follows_lost_changes_is_of_another_branch() {
+    let disk = Disk::new();
+    let node = start_in_memory(&disk, memory_first());
+    let mut client = Client::ready(&node);
+    let newest = |client: &mut Client| client.stat("failovers 1").unwrap()["vb_1:0:id"].clone();
+    let before = newest(&mut client);
+    disk.hold();
+    disk.fail_vbucket(1, 1);
+    assert_eq!(client.set(1, "b", "lost").status, Status::SUCCESS);
+    eventually("the commit waits", || disk.waiting() == 1);
+    // On top of it, in a later batch.
+    assert_eq!(client.set(1, "c", "lost").status, Status::SUCCESS);
+    disk.release();
+    eventually("both are lost", || {
+        Client::ready(&node).stat("").unwrap()["kvnode_changes_lost"] == "2"
+    });
+    // While the branch is not on disk, clients are told to try again.
+    eventually("it takes changes again", || {
+        Client::ready(&node).set(1, "d", "kept").status == Status::SUCCESS
+    });
+    assert_ne!(newest(&mut client), before);
+    assert_eq!(client.stat("failovers 1").unwrap()["vb_1:0:seq"], "0");
+    eventually("the change is on disk", || observed_in(&node, 1, "d") == 1);
+    let on_disk = disk.meta(1).unwrap();
+    assert_eq!(on_disk.failover.newest().uuid.0.to_string(), newest(&mut client));
+    assert_eq!(on_disk.high_seqno, mcbp::Seqno(1));
+    assert_eq!(client.get(1, "c").status, Status::KEY_ENOENT);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use mcbp::{FrameBuilder, HEADER_BYTES, Opcode, Status};
 
 use crate::support::client::{Client, set};
 use crate::support::memory_store::Disk;
-use crate::support::{options, start_in_memory};
+use crate::support::{OnDrop, options, start_in_memory};
 
 /// More than the node has workers.
 const CLIENTS: usize = 4;
@@ -58,14 +58,13 @@ fn answered_meanwhile(requests: &[u8]) -> Vec<usize> {
             let client = Client::ready(&node);
             scope.spawn(|| pipeline(client, requests, &beside));
         }
+        let _done = OnDrop(&beside.done);
         let all = (0..WAITS).map(|_| {
             let before = beside.answered_bytes.load(Ordering::Relaxed);
             assert_eq!(other.get(0, "a").value, b"x");
             beside.answered_bytes.load(Ordering::Relaxed) - before
         });
-        let all = all.collect();
-        beside.done.store(true, Ordering::Relaxed);
-        all
+        all.collect()
     });
     all.sort_unstable();
     all

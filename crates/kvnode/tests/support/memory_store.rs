@@ -26,6 +26,8 @@ struct State {
     manifest: Option<Vec<u8>>,
     clean: bool,
     commits: Vec<(usize, Durability)>,
+    /// The name of the thread whose commit began last.
+    committer: String,
     commit_error: Option<StoreError>,
     /// The next so many commits with a row of this vBucket fail for it.
     part_errors: Option<(VbId, usize)>,
@@ -132,6 +134,11 @@ impl Disk {
         self.lock().commits.iter().map(|(rows, _)| *rows).collect()
     }
 
+    /// The name of the thread whose commit began last.
+    pub fn committer(&self) -> String {
+        self.lock().committer.clone()
+    }
+
     /// For how many rows it was unknown what they replace.
     pub fn lookups(&self) -> usize {
         self.lock().lookups
@@ -178,6 +185,7 @@ impl Store for MemoryStore {
 
     fn commit(&self, batch: &Batch, durability: Durability) -> Result<(), StoreError> {
         let mut state = self.disk.lock();
+        state.committer = std::thread::current().name().unwrap_or_default().to_owned();
         state.waiting += 1;
         while state.held {
             state = self.disk.released.wait(state).unwrap();
@@ -192,7 +200,9 @@ impl Store for MemoryStore {
             *count -= 1;
             let (what, detail) = (format!("{vb} seqno 1"), "told to fail".to_owned());
             let error = StoreError::Damaged { what, detail };
-            return Err(StoreError::Parts(vec![PartError { vb: *vb, scope: Scope::Row, error }]));
+            let part = PartError { vb: *vb, scope: Scope::Row, error };
+            // As if two of its rows were at fault.
+            return Err(StoreError::Parts(vec![part.clone(), part]));
         }
         let mut met = HashSet::new();
         for change in &batch.changes {

@@ -5,11 +5,13 @@ pub mod memory_store;
 pub mod scrape;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use kvnode::{BucketOptions, Node, NodeConfig, NodeHandle};
 use memory_store::{Disk, MemoryStore};
 use relay::Secret;
+use vbucket::store::Durability;
 
 pub const USER: &str = "dcp-proxy";
 pub const PASSWORD: &str = "secret";
@@ -25,6 +27,11 @@ pub fn options() -> BucketOptions {
     options
 }
 
+/// The same, whose changes are not synced before they are acknowledged.
+pub fn buffered() -> BucketOptions {
+    BucketOptions { durability: Durability::Buffered, ..options() }
+}
+
 pub fn config(options: BucketOptions, data: &std::path::Path) -> NodeConfig {
     let listen = "127.0.0.1:0".parse().unwrap();
     let mut config = NodeConfig::new(listen, data, options, USER, Secret::new(PASSWORD));
@@ -36,6 +43,15 @@ pub fn config(options: BucketOptions, data: &std::path::Path) -> NodeConfig {
 pub fn start_in_memory(disk: &Arc<Disk>, options: BucketOptions) -> NodeHandle {
     let config = config(options, std::path::Path::new("unused"));
     Node::start_on(config, |_| Ok(Arc::new(MemoryStore::open(disk)))).unwrap()
+}
+
+/// Sets it at the end of a test, also of one that fails.
+pub struct OnDrop<'a>(pub &'a AtomicBool);
+
+impl Drop for OnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Waits for a condition.

@@ -49,18 +49,47 @@ impl Fixture {
         self.push(prepare.committed_at(Seqno(seqno)).unwrap(), Some(prepare))
     }
 
+    /// A row that a session may store by itself.
+    fn push_light(&self, seqno: u64) -> PendingCommit {
+        let (row, answered) = (Arc::new(row(seqno)), Answered::StoredByAnyone);
+        let new = NewRow { row, replaces: Replaces::Unknown, completes: None, answered };
+        let vb = Arc::clone(&self.vb);
+        self.queue.push(Entry { vb, work: Work::Row(new), room: Room::NONE }).unwrap()
+    }
+
+    /// Batches of one entry that were taken.
+    fn write_alone(&self, batches: u32) {
+        for seqno in 1..=batches {
+            self.push_light(seqno.into());
+            self.queue.take().unwrap();
+        }
+    }
+
     /// Takes batches in a thread, which tells how many entries each has.
     fn take(&self) -> Receiver<usize> {
         let (tell, taken) = mpsc::channel();
         let queue = Arc::clone(&self.queue);
         thread::spawn(move || {
-            while let Some(batch) = queue.next() {
+            queue.bell.listen();
+            while let Some(batch) = next(&queue) {
                 batch.commit.complete(Ok(Vec::new()));
                 // A test that has ended hears nothing.
                 let _gone = tell.send(batch.entries.len());
             }
         });
         taken
+    }
+}
+
+/// Waits for the next batch; `None` once there is none any more.
+fn next(queue: &CommitQueue) -> Option<QueuedBatch> {
+    loop {
+        match queue.due() {
+            Due::Ended => return None,
+            Due::Now => return queue.take(),
+            Due::In(left) => queue.bell.doze(left),
+            Due::Nothing(_) => queue.bell.doze(SOON),
+        }
     }
 }
 
@@ -115,6 +144,45 @@ fn a_queue_that_closes_waits_for_nothing() {
     let taken = fixture.take();
     assert_eq!(taken.recv_timeout(SOON), Ok(1));
     assert!(taken.recv_timeout(SOON).is_err());
+}
+
+#[test]
+fn a_row_is_left_to_a_session_that_writes_alone() {
+    let fixture = Fixture::new();
+    fixture.write_alone(SINGLES_MIN);
+    let commit = fixture.push_light(20);
+    assert!(!commit.is_wanted());
+    assert!(fixture.queue.want_light());
+    assert!(commit.is_wanted());
+    assert!(!fixture.queue.want_light(), "somebody sees to it already");
+    assert_eq!(fixture.queue.due(), Due::Now);
+    assert_eq!(fixture.queue.take_light().map(|batch| batch.entries.len()), Some(1));
+    assert!(fixture.queue.take_light().is_none());
+}
+
+#[test]
+fn a_row_is_not_left_to_a_session_where_others_write() {
+    let fixture = Fixture::new();
+    fixture.write_alone(SINGLES_MIN - 1);
+    fixture.push_light(20);
+    assert!(!fixture.queue.want_light(), "too soon");
+    let second = fixture.push_light(21);
+    assert!(second.is_wanted());
+    fixture.queue.take().unwrap();
+    fixture.write_alone(1);
+    fixture.push_light(30);
+    assert!(!fixture.queue.want_light());
+}
+
+#[test]
+fn a_batch_with_other_work_is_left_to_the_committer() {
+    let fixture = Fixture::new();
+    fixture.write_alone(SINGLES_MIN);
+    fixture.push_light(20);
+    assert!(fixture.queue.want_light());
+    fixture.push(row(21), None);
+    assert!(fixture.queue.take_light().is_none());
+    assert_eq!(fixture.take().recv_timeout(SOON), Ok(2));
 }
 
 impl CommitQueue {

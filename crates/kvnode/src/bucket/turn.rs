@@ -1,0 +1,139 @@
+//! Who commits: the thread of the committer; or, while that has nothing to do, the worker of a
+//! session that waits for a small change which needs no sync. That saves waking two threads, which
+//! costs more than the commit.
+//!
+//! A commit is a task of its own on the worker, so that its session keeps its deadline. A disk that
+//! does not answer holds the worker, so at most one commits in the process, and only where it is
+//! not the only one. A worker that took the events of the sockets is waited for by all others, and
+//! none of them would look there: the committer, which looks after it every millisecond, wakes
+//! another. Only what the runtime has put off until that very worker is idle waits for the disk.
+
+use std::cmp::Ordering::{Equal, Greater, Less};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::runtime::{Handle, RuntimeFlavor};
+
+use super::bell::DOZE;
+use super::committer::Committer;
+use super::queue::Due;
+use super::shared::Shared;
+use crate::sync::{lock, try_lock};
+
+/// A worker that commits for so long is not waited for.
+const STUCK: Duration = Duration::from_millis(1);
+/// How often another worker is woken then.
+const ROUSE: Duration = Duration::from_millis(20);
+
+/// The committer sleeps once no batch has begun for so many looks.
+const QUIET_LOOKS: u32 = 2;
+
+/// The bucket for which a worker of this process commits, by the address of what it shares; 0 if
+/// none does.
+static BY_WORKER: AtomicUsize = AtomicUsize::new(0);
+
+/// The committer's thread: runs until the queue is closed and empty.
+pub(super) fn run(shared: &Shared) {
+    let bell = &shared.queue.bell;
+    bell.listen();
+    let (mut begun_before, mut quiet) = (0, 0);
+    loop {
+        match shared.queue.due() {
+            Due::Ended => break,
+            Due::Now => match try_lock(&shared.logged) {
+                Some(logged) => {
+                    if let Some(batch) = shared.queue.take() {
+                        Committer { shared, logged }.commit(batch);
+                    }
+                }
+                None => watch_worker(shared),
+            },
+            Due::In(left) => bell.doze(left),
+            Due::Nothing(_) if OnlyOne::is_of(shared) => {
+                quiet = 0;
+                watch_worker(shared);
+            }
+            Due::Nothing(begun) => {
+                quiet = if begun == begun_before { quiet + 1 } else { 0 };
+                begun_before = begun;
+                match quiet.cmp(&QUIET_LOOKS) {
+                    Less => bell.doze(DOZE),
+                    Equal => bell.wake_for_all(),
+                    Greater => bell.sleep(),
+                }
+            }
+        }
+    }
+    // A worker may have taken the last batch.
+    drop(lock(&shared.logged));
+}
+
+/// Waits a moment for the worker that commits.
+fn watch_worker(shared: &Shared) {
+    let is_stuck = lock(&shared.committing).is_some_and(|began| began.elapsed() > STUCK);
+    if let Some(runtime) = shared.runtime.get().filter(|_| is_stuck) {
+        // A worker that has nothing to do takes over the sockets once it has run anything.
+        runtime.spawn(std::future::ready(()));
+    }
+    shared.queue.bell.doze(if is_stuck { ROUSE } else { DOZE });
+}
+
+/// See [`super::Bucket::offer_worker`].
+pub(super) fn offer_worker(shared: &Arc<Shared>) {
+    if OnlyOne::is_taken() || lock(&shared.committing).is_some() {
+        return;
+    }
+    let runtime = shared.runtime.get_or_init(Handle::current);
+    let has_others = runtime.runtime_flavor() == RuntimeFlavor::MultiThread
+        && runtime.metrics().num_workers() > 1;
+    if has_others && shared.queue.want_light() {
+        let shared = Arc::clone(shared);
+        // It is the next task of this worker.
+        runtime.spawn(async move { commit_here(&shared) });
+    }
+}
+
+/// Commits the first batch on this worker. Where somebody else has the turn, that one looks at the
+/// queue afterwards.
+fn commit_here(shared: &Shared) {
+    let Some(_only) = OnlyOne::take(shared) else { return shared.queue.bell.ring() };
+    let Some(logged) = try_lock(&shared.logged) else { return };
+    match shared.queue.take_light() {
+        Some(batch) => Committer { shared, logged }.commit(batch),
+        None => drop(logged),
+    }
+    if shared.queue.due() == Due::Now {
+        shared.queue.bell.ring();
+    }
+}
+
+/// That no other worker commits.
+struct OnlyOne;
+
+impl OnlyOne {
+    fn take(shared: &Shared) -> Option<Self> {
+        let (free, us) = (0, address(shared));
+        let taken = BY_WORKER.compare_exchange(free, us, Ordering::SeqCst, Ordering::SeqCst);
+        taken.is_ok().then_some(Self)
+    }
+
+    fn is_taken() -> bool {
+        BY_WORKER.load(Ordering::SeqCst) != 0
+    }
+
+    /// Whether a worker commits for this bucket.
+    fn is_of(shared: &Shared) -> bool {
+        BY_WORKER.load(Ordering::SeqCst) == address(shared)
+    }
+}
+
+impl Drop for OnlyOne {
+    fn drop(&mut self) {
+        BY_WORKER.store(0, Ordering::SeqCst);
+    }
+}
+
+fn address(shared: &Shared) -> usize {
+    std::ptr::from_ref(shared).addr()
+}
