@@ -5,6 +5,8 @@ use std::io;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use mcbp::framing::{self, FrameInfo, Level};
 use mcbp::kv::StoreExtras;
 use mcbp::{FrameBuilder, Opaque, Opcode, VbId};
 
@@ -21,6 +23,8 @@ const NOISE_BYTES: usize = 1 << 20;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
     Set,
+    /// A set with durability level persist-to-majority.
+    Persisted,
     Get,
     /// A get of a document of `subdoc`, to compare with.
     Whole,
@@ -34,6 +38,7 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Set => "set",
+            Self::Persisted => "persisted set",
             Self::Get => "get",
             Self::Whole => "JSON get",
             Self::Lookup => "subdoc lookup",
@@ -105,8 +110,8 @@ impl Load {
             (0..self.connections).map(|_| server.connect()).collect::<Result<_, _>>()?;
         let (began, cpu_before) = (Instant::now(), server.cpu_seconds()?);
         let counts: Vec<io::Result<u64>> = std::thread::scope(|scope| {
-            let work = |connection| scope.spawn(move || self.work(server, connection));
-            let workers: Vec<_> = connections.into_iter().map(work).collect();
+            let work = |(n, connection)| scope.spawn(move || self.work(server, n, connection));
+            let workers: Vec<_> = (0..).zip(connections).map(work).collect();
             let panicked = || Err(io::Error::other("a worker panicked"));
             let join = |worker: std::thread::ScopedJoinHandle<'_, _>| {
                 worker.join().unwrap_or_else(|_| panicked())
@@ -121,14 +126,15 @@ impl Load {
         Ok(Measured { rate: total as f64 / seconds, cpu_us })
     }
 
-    fn work(&self, server: &Server, mut connection: Connection) -> io::Result<u64> {
+    /// What the connection with this number does.
+    fn work(&self, server: &Server, number: u64, mut connection: Connection) -> io::Result<u64> {
         let value = noise(self.value);
         let mut out = Vec::new();
         let (mut count, began) = (0, Instant::now());
         while began.elapsed() < self.time {
             out.clear();
-            for _ in 0..self.depth {
-                let n = fastrand::u64(..self.documents);
+            for i in count..count + self.depth as u64 {
+                let n = self.document(number, i);
                 push(&mut out, server, self.kind, n, &value);
             }
             connection.send(&out)?;
@@ -137,12 +143,24 @@ impl Load {
         }
         Ok(count)
     }
+
+    /// The document of a connection's request `i`: a random one; but a document takes one durable
+    /// write at a time, so for those each connection has documents of its own, in turn.
+    fn document(&self, connection: u64, i: u64) -> u64 {
+        match self.kind {
+            Kind::Persisted => (i * self.connections as u64 + connection) % self.documents,
+            _ => fastrand::u64(..self.documents),
+        }
+    }
 }
 
 /// Appends a request about document `n`.
 pub(crate) fn push(out: &mut Vec<u8>, server: &Server, kind: Kind, n: u64, value: &[u8]) {
     match kind {
         Kind::Set => push_set(out, server, n, value),
+        Kind::Persisted => {
+            out.extend_from_slice(&set(server, n, value, &durability(Level::PersistToMajority)));
+        }
         Kind::Get => push_get(out, server, n),
         Kind::Whole => subdoc::push(out, Opcode::GET, n),
         Kind::Lookup => subdoc::push(out, Opcode::SUBDOC_GET, n),
@@ -170,11 +188,22 @@ pub(crate) fn fill(server: &Server, documents: u64, value: usize) -> io::Result<
 
 /// Appends a SET of document `n`; the opaque of its answer names the vBucket.
 pub(crate) fn push_set(out: &mut Vec<u8>, server: &Server, n: u64, value: &[u8]) {
+    out.extend_from_slice(&set(server, n, value, &[]));
+}
+
+/// The framing extras of a write that is durable at `level`.
+pub(crate) fn durability(level: Level) -> Vec<u8> {
+    let mut framing = Vec::new();
+    framing::push(&mut framing, FrameInfo { id: framing::DURABILITY, value: &[level.wire()] });
+    framing
+}
+
+fn set(server: &Server, n: u64, value: &[u8], framing: &[u8]) -> Bytes {
     let extras = StoreExtras::default().encode();
     let (key, vb) = (key(n), vb(server, n));
     let frame = FrameBuilder::request(Opcode::SET).vbucket(vb).opaque(Opaque(u32::from(vb.0)));
-    let frame = frame.extras(&extras);
-    out.extend_from_slice(&frame.key(key.as_bytes()).value(value).build());
+    let frame = frame.framing(framing).extras(&extras);
+    frame.key(key.as_bytes()).value(value).build()
 }
 
 fn push_get(out: &mut Vec<u8>, server: &Server, n: u64) {

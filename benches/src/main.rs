@@ -3,9 +3,10 @@
 //! Servers take turns in every round, so that other load of the machine affects all of them,
 //! and medians are reported. It does not judge the figures.
 //!
-//! - `server`: a server as a process of its own; `connection`: a client that blocks
+//! - `server`: a server as a process of its own; `connection`: a client that blocks; `disk`: what
+//!   the disk does without one
 //! - `load`: sets and gets; `subdoc`: operations on parts of documents; `backfill`: one DCP stream
-//!   for each vBucket; `report`: the figures
+//!   for each vBucket; `table`: all of these, and a start; `report`: the figures
 //! - `durable`: durable writes, by level; `latency`: gets and sets at fixed rates, with `paced`
 //! - `bucket`: a whole bucket, from its first get to its deletion; `large`: many documents; of both
 //!   `documents` makes the load, and `watch` looks at what the node does by itself
@@ -16,6 +17,7 @@
 mod backfill;
 mod bucket;
 mod connection;
+mod disk;
 mod documents;
 mod durable;
 mod figures;
@@ -28,19 +30,18 @@ mod recovery;
 mod report;
 mod server;
 mod subdoc;
+mod table;
 mod tail;
 mod watch;
 
-use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Parser;
 
 use load::{Kind, Load, Shape};
-use report::Report;
-use server::{Beside, Mode, Server, Setting, VBUCKETS};
+use server::{Beside, Mode, Setting};
 
 /// The allocator of `kvnode`, because this program serves as a data node too.
 #[global_allocator]
@@ -81,6 +82,10 @@ struct Arguments {
     setting: Setting,
     #[command(flatten)]
     beside: Beside,
+    /// Measure sets of the other node with durability level persist-to-majority, too: it must have
+    /// a topology for that, itself alone for example
+    #[arg(long, requires = "address")]
+    beside_persisted: bool,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -127,7 +132,7 @@ fn main() -> ExitCode {
         (_, Some(Command::Path(path))) => path::measure(path),
         (_, Some(Command::Recovery(recovery))) => recovery::measure(recovery),
         (_, Some(Command::Tail(tail))) => tail::measure(tail),
-        _ => measure(&arguments),
+        _ => table::measure(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -136,129 +141,4 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn measure(arguments: &Arguments) -> io::Result<()> {
-    let folder = bench::temporary(arguments.folder.as_deref())?;
-    let node = |mode: Mode| {
-        let setting = Setting { mode, ..arguments.setting };
-        Server::node(&folder.path().join(mode.name()), setting)
-    };
-    let mut servers = arguments.modes.iter().copied().map(node).collect::<io::Result<Vec<_>>>()?;
-    servers.extend(Server::beside(&arguments.beside)?);
-    match Server::memcached(arguments.documents, arguments.value) {
-        Ok(memcached) => servers.push(memcached),
-        Err(error) => println!("memcached is left out: {error}"),
-    }
-    for server in &servers {
-        let began = Instant::now();
-        load::fill(server, arguments.documents, arguments.value)?;
-        let rate = arguments.documents as f64 / began.elapsed().as_secs_f64();
-        println!("{}: {} documents at {rate:.0}/s", server.name, arguments.documents);
-    }
-    let mut report = Report::default();
-    for round in 1..=arguments.rounds {
-        println!("round {round} of {}", arguments.rounds);
-        sets_and_gets(arguments, &servers, &mut report)?;
-    }
-    for server in &servers {
-        if let Some(mib) = server.peak_mib()? {
-            report.add("peak RSS, MiB", &server.name, mib);
-        }
-    }
-    if arguments.is_part() {
-        print!("{report}");
-        return Ok(());
-    }
-    let mut buffered = servers.into_iter().filter(|it| it.name == Mode::Buffered.name());
-    if let Some(buffered) = buffered.next() {
-        from_disk(arguments, buffered, &mut report)?;
-    }
-    let parts = Server::node(&folder.path().join("parts"), arguments.setting)?;
-    sub_documents(arguments, &parts, &mut report)?;
-    print!("{report}");
-    let Some(folder) = &arguments.write_docs else { return Ok(()) };
-    let Arguments { documents, rounds, seconds, .. } = arguments;
-    let quota = arguments.setting.quota_mib;
-    let heading = format!(
-        "`cargo xtask bench node --documents {documents} --rounds {rounds} --seconds {seconds} \
-         --quota-mib {quota}`\non {}.\n",
-        bench::machine()
-    );
-    bench::docs::put(folder, "node-bench", &format!("{heading}\n{}", report.table()))
-}
-
-fn sets_and_gets(arguments: &Arguments, servers: &[Server], report: &mut Report) -> io::Result<()> {
-    // Reads do not depend on when writes are acknowledged: one of our nodes is enough.
-    let reads = arguments.modes.iter().max_by_key(|&&mode| mode == Mode::Buffered);
-    let is_other = |server: &&Server| {
-        let is_ours = Mode::ALL.iter().any(|mode| mode.name() == server.name);
-        is_ours && reads.is_none_or(|mode| mode.name() != server.name)
-    };
-    for kind in [Kind::Set, Kind::Get] {
-        for &shape in &arguments.shapes {
-            for server in servers {
-                if kind == Kind::Get && is_other(&server) {
-                    continue;
-                }
-                let load = arguments.load(kind, shape);
-                let name = format!("{kind}s/s, {shape}");
-                let outcome = load.run(server)?;
-                report.add(&name, &server.name, outcome.rate);
-                let name = format!("CPU us a {kind}, {shape}");
-                if let Some(cpu_us) = outcome.cpu_us {
-                    report.add(&name, &server.name, cpu_us);
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Lookups and changes of parts of documents, and gets of the same documents.
-fn sub_documents(arguments: &Arguments, node: &Server, report: &mut Report) -> io::Result<()> {
-    let documents = arguments.documents.min(subdoc::DOCUMENTS_MAX);
-    subdoc::fill(node, documents, arguments.value)?;
-    for _ in 0..arguments.rounds {
-        for kind in [Kind::Whole, Kind::Lookup, Kind::Counter] {
-            for shape in Shape::ALL {
-                let load = Load { documents, ..arguments.load(kind, shape) };
-                let outcome = load.run(node)?;
-                report.add(&format!("{kind}s/s, {shape}"), &node.name, outcome.rate);
-                if let Some(cpu_us) = outcome.cpu_us {
-                    report.add(&format!("CPU us a {kind}, {shape}"), &node.name, cpu_us);
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Starts the node after some writes, cleanly stopped and killed, and reads everything over
-/// DCP.
-fn from_disk(arguments: &Arguments, mut node: Server, report: &mut Report) -> io::Result<()> {
-    for _ in 0..arguments.rounds {
-        for (name, clean) in
-            [("start after a clean stop, s", true), ("start after a kill, s", false)]
-        {
-            // The journal is replayed.
-            arguments.load(Kind::Set, Shape::new(16, 64)).run(&node)?;
-            let began;
-            (node, began) = node.restart(clean)?;
-            report.add(name, &node.name, began.as_secs_f64());
-        }
-        let began = Instant::now();
-        let read = backfill::read_all(&node, VBUCKETS)?;
-        let seconds = began.elapsed().as_secs_f64();
-        if read.documents < arguments.documents {
-            let text = format!("{} documents came of {}", read.documents, arguments.documents);
-            return Err(io::Error::other(text));
-        }
-        report.add("backfill, MB/s", &node.name, read.bytes as f64 / 1e6 / seconds);
-        report.add("backfill, documents/s", &node.name, read.documents as f64 / seconds);
-    }
-    if let Some(mib) = node.peak_mib()? {
-        report.add("peak RSS of the last start, MiB", &node.name, mib);
-    }
-    Ok(())
 }

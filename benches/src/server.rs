@@ -98,6 +98,13 @@ pub(crate) struct Beside {
     bucket: String,
 }
 
+impl Beside {
+    /// Whether `server` is that node.
+    pub(crate) fn is(&self, server: &Server) -> bool {
+        self.address == Some(server.address)
+    }
+}
+
 /// See the module.
 pub(crate) struct Server {
     pub(crate) name: String,

@@ -10,6 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use mcbp::framing::Level;
 use mcbp::kv::StoreExtras;
 use mcbp::{Datatype, FrameBuilder, Opaque, Opcode, VbId, VbState};
 
@@ -154,8 +155,7 @@ impl Arguments {
         let (key, value) = (format!("durable-{n:08}"), load::noise(self.value));
         let request = FrameBuilder::request(Opcode::SET).vbucket(VbId(vb)).opaque(Opaque(1));
         let request = request.extras(&extras).key(key.as_bytes()).value(&value);
-        let durability = [0x11, level];
-        let framing: &[u8] = if level == 0 { &[] } else { &durability };
-        request.framing(framing).build().to_vec()
+        let framing = Level::from_wire(level).map(load::durability).unwrap_or_default();
+        request.framing(&framing).build().to_vec()
     }
 }

@@ -2,10 +2,9 @@
 //! are durable there. Also each part alone, the disk, and the lag of steady writes.
 //!
 //! - `sidecar`: dcp-proxy as a process; `replay`: a recorded stream straight into a node
-//! - `disk`: what the disk does; `lag`: writes at a constant rate, and when the target has them
+//! - `lag`: writes at a constant rate, and when the target has them
 //! - `seqnos`: the seqnos of a node; `report`: the command that measured, and its table
 
-mod disk;
 mod lag;
 mod replay;
 mod report;
@@ -18,6 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::backfill;
+use crate::disk;
 use crate::figures::Figures;
 use crate::figures::Unit::{MegabytesPerSecond, Milliseconds, ProcessorSecondsPerGigabyte};
 use crate::load;
