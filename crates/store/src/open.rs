@@ -53,10 +53,10 @@ fn files(dir: &Path, options: Options) -> Result<OpenFiles, StoreError> {
     created.map_err(|e| io("creating the store's directory", format!("{dir:?}: {e}")))?;
     let lock = DirectoryLock::take(dir)?;
     let data = dir.join(DATA);
-    let (mut state_file, state) = StateFile::open(dir, engine::exists(&data))?;
+    let (state_file, state) = StateFile::open(dir, engine::exists(&data))?;
     failpoint::reach("open-state-read");
     let values = Arc::new(Values::open(&dir.join(VALUES))?);
-    let (tables, last) = checked(&data, &options, &mut state_file, state, &values)?;
+    let (tables, last) = checked(&data, &options, &state_file, state, &values)?;
     let Meta { records, steps, ended, gone, value_files, manifest, .. } = Meta::load(&tables)?;
     values.keep_only(&value_files)?;
     let flush_policy = FlushPolicy::new(&tables, &data, options.memtable_bytes);
@@ -80,7 +80,7 @@ fn files(dir: &Path, options: Options) -> Result<OpenFiles, StoreError> {
 fn checked(
     data: &Path,
     options: &Options,
-    state_file: &mut StateFile,
+    state_file: &StateFile,
     state: State,
     values: &Values,
 ) -> Result<(Tables, CommitMark), StoreError> {

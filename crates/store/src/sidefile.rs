@@ -7,7 +7,7 @@
 //! an older number only makes the evidence weaker.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use folderlock::{FolderLock, LockError};
@@ -63,7 +63,7 @@ impl StateFile {
         };
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
         let file = file.map_err(|e| io("opening the state file", in_file(&path, e)))?;
-        let mut this = Self { file, path };
+        let this = Self { file, path };
         if let Some(state) = found {
             return Ok((this, state));
         }
@@ -74,14 +74,13 @@ impl StateFile {
     }
 
     /// Writes the state; it reaches the operating system, not the disk.
-    pub(crate) fn write(&mut self, state: State) -> Result<(), StoreError> {
-        let written =
-            self.file.seek(SeekFrom::Start(0)).and_then(|_| self.file.write_all(&state.encode()));
+    pub(crate) fn write(&self, state: State) -> Result<(), StoreError> {
+        let written = self.file.write_all_at(&state.encode(), 0);
         written.map_err(|e| io("writing the state file", in_file(&self.path, e)))
     }
 
     /// Writes the state and waits for the disk.
-    pub(crate) fn write_synced(&mut self, state: State) -> Result<(), StoreError> {
+    pub(crate) fn write_synced(&self, state: State) -> Result<(), StoreError> {
         self.write(state)?;
         let synced = self.file.sync_all();
         synced.map_err(|e| io("syncing the state file", in_file(&self.path, e)))

@@ -48,7 +48,7 @@ impl Writer {
     pub(crate) fn new(
         tables: Tables,
         flush_policy: FlushPolicy,
-        mut state_file: StateFile,
+        state_file: StateFile,
         values: Appender,
         last: CommitMark,
         steps: Steps,
