@@ -49,7 +49,8 @@ impl Room {
 pub(super) enum Answered {
     /// Once the row is stored; readers of it wait, too.
     Stored,
-    /// The same, of a row that needs no sync: a session that is about to wait for it may store it.
+    /// The same, of a row that no replica has to have: a session that is about to wait for it may
+    /// store it.
     StoredByAnyone,
     /// Before that, when a durable write is decided. Readers wait.
     Decided,

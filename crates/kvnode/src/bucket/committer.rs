@@ -21,7 +21,7 @@ use super::batch::{Entry, NewRow, QueuedBatch, Work};
 use super::cell::VbCell;
 use super::listener::VbEvent;
 use super::memory_log::MemoryLog;
-use super::shared::{Logged, Shared};
+use super::shared::{Logged, STUCK, Shared};
 use super::vb_batch::VbBatch;
 use crate::sync::lock;
 
@@ -47,7 +47,9 @@ impl Committer<'_> {
             *lock(&self.shared.committing) = Some(began);
             failpoint::hang_at("commit-hangs");
             let committed = self.shared.store.commit(&batch, durability);
-            self.shared.counters.commit_time.observe(began.elapsed());
+            let took = began.elapsed();
+            self.shared.counters.commit_time.observe(took);
+            self.shared.is_slow.store(took > STUCK, Ordering::Relaxed);
             match committed {
                 Ok(()) => return self.committed(queued, vbs, batch.changes.len(), durability),
                 Err(error) if self.leave_out(&mut queued, &error) => {}

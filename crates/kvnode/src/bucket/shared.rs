@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use invariant::{Broken, broken};
 use mcbp::{Seqno, VbId};
@@ -26,6 +26,9 @@ use crate::sync::{lock, try_lock};
 /// Enough that two writers seldom meet by chance.
 const STRIPES: usize = 1024;
 
+/// A worker that commits for so long is not waited for, and none begins the next commit.
+pub(super) const STUCK: Duration = Duration::from_millis(1);
+
 /// What the memory logs hold, oldest first: whose rows, up to which seqno, how many bytes.
 pub(super) type Logged = VecDeque<(Weak<VbCell>, Seqno, usize)>;
 
@@ -46,6 +49,8 @@ pub(super) struct Shared {
     /// When the commit that runs has begun. One that waits for its next try does not run: a
     /// watchdog that took it for hanging would kill the process, and with it what was acknowledged.
     pub(super) committing: Mutex<Option<Instant>>,
+    /// Whether the last commit took longer than [`STUCK`].
+    pub(super) is_slow: AtomicBool,
     /// What the memory logs hold.
     pub(super) logged_bytes: AtomicUsize,
     /// For the keys of vBuckets that are being filled.
@@ -69,6 +74,7 @@ impl Shared {
             logged: Mutex::default(),
             runtime: OnceLock::new(),
             committing: Mutex::default(),
+            is_slow: AtomicBool::new(true),
             logged_bytes: AtomicUsize::new(0),
             hash_room: Arc::new(HashRoom::new(options.hash_bytes())),
             manifest: CurrentManifest::default(),

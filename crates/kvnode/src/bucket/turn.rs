@@ -1,6 +1,6 @@
 //! Who commits: the thread of the committer; or, while that has nothing to do, the worker of a
-//! session that waits for a small change which needs no sync. That saves waking two threads, which
-//! costs more than the commit.
+//! session that waits for a small change. That saves waking two threads, which costs more than the
+//! commit, and half as much as a sync of a quick disk.
 //!
 //! A commit is a task of its own on the worker, so that its session keeps its deadline. A disk that
 //! does not answer holds the worker, so at most one commits in the process, and only where it is
@@ -14,15 +14,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::runtime::{Handle, RuntimeFlavor};
+use vbucket::store::Durability;
 
 use super::bell::DOZE;
 use super::committer::Committer;
 use super::queue::Due;
-use super::shared::Shared;
+use super::shared::{STUCK, Shared};
 use crate::sync::{lock, try_lock};
 
-/// A worker that commits for so long is not waited for.
-const STUCK: Duration = Duration::from_millis(1);
 /// How often another worker is woken then.
 const ROUSE: Duration = Duration::from_millis(20);
 
@@ -81,17 +80,33 @@ fn watch_worker(shared: &Shared) {
 
 /// See [`super::Bucket::offer_worker`].
 pub(super) fn offer_worker(shared: &Arc<Shared>) {
-    if OnlyOne::is_taken() || lock(&shared.committing).is_some() {
+    let is_slow = || shared.is_slow.load(Ordering::Relaxed);
+    if OnlyOne::is_taken() || is_slow() || lock(&shared.committing).is_some() {
         return;
     }
     let runtime = shared.runtime.get_or_init(Handle::current);
-    let has_others = runtime.runtime_flavor() == RuntimeFlavor::MultiThread
-        && runtime.metrics().num_workers() > 1;
-    if has_others && shared.queue.want_light() {
-        let shared = Arc::clone(shared);
-        // It is the next task of this worker.
-        runtime.spawn(async move { commit_here(&shared) });
+    if !can_spare_one(runtime, shared.options.durability) || !shared.queue.want_light() {
+        return;
     }
+    if shared.options.durability == Durability::Synced {
+        // Another worker takes this, and then the sockets, while this one waits for the disk.
+        runtime.spawn(std::future::ready(()));
+    }
+    let shared = Arc::clone(shared);
+    // It is the next task of this worker.
+    runtime.spawn(async move { commit_here(&shared) });
+}
+
+/// Whether a worker may wait for the disk: the only one may not, and where each commit is a sync,
+/// none may while another is busy, too.
+fn can_spare_one(runtime: &Handle, durability: Durability) -> bool {
+    let metrics = runtime.metrics();
+    // The count is even while a worker runs.
+    let is_busy = |&worker: &usize| metrics.worker_park_unpark_count(worker).is_multiple_of(2);
+    runtime.runtime_flavor() == RuntimeFlavor::MultiThread
+        && metrics.num_workers() > 1
+        && (durability != Durability::Synced
+            || (0..metrics.num_workers()).filter(is_busy).count() <= 1)
 }
 
 /// Commits the first batch on this worker. Where somebody else has the turn, that one looks at the
@@ -136,4 +151,53 @@ impl Drop for OnlyOne {
 
 fn address(shared: &Shared) -> usize {
     std::ptr::from_ref(shared).addr()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Instant;
+
+    use tokio::runtime::{Builder, Runtime};
+
+    use super::*;
+
+    const DEADLINE: Duration = Duration::from_secs(30);
+
+    fn of_workers(number: usize) -> Runtime {
+        Builder::new_multi_thread().worker_threads(number).build().unwrap()
+    }
+
+    /// What a task of the runtime finds.
+    fn finds(runtime: &Runtime, durability: Durability) -> bool {
+        let task = async move { can_spare_one(&Handle::current(), durability) };
+        runtime.block_on(runtime.spawn(task)).unwrap()
+    }
+
+    #[test]
+    fn no_worker_waits_for_a_sync_while_another_is_busy() {
+        let runtime = of_workers(2);
+        let (go, gone) = mpsc::channel::<()>();
+        let (begin, begun) = mpsc::channel();
+        let busy = runtime.spawn(async move {
+            begin.send(()).unwrap();
+            gone.recv().unwrap_err();
+        });
+        begun.recv_timeout(DEADLINE).unwrap();
+        assert!(finds(&runtime, Durability::Buffered));
+        assert!(!finds(&runtime, Durability::Synced));
+        drop(go);
+        runtime.block_on(busy).unwrap();
+        let began = Instant::now();
+        while !finds(&runtime, Durability::Synced) {
+            assert!(began.elapsed() < DEADLINE, "the other worker is never idle");
+        }
+    }
+
+    #[test]
+    fn the_only_worker_does_not_wait_for_the_disk() {
+        for durability in [Durability::Buffered, Durability::Synced] {
+            assert!(!finds(&of_workers(1), durability));
+        }
+    }
 }

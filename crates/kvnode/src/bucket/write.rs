@@ -10,7 +10,6 @@ use bytes::Bytes;
 use mcbp::key::{DEFAULT_COLLECTION, collection_id};
 use mcbp::{Seqno, VbState, VbUuid};
 use vbucket::collections::Collection;
-use vbucket::store::Durability;
 use vbucket::value::kept_by_deletion;
 use vbucket::{Kind, Replaces, Row, hlc};
 
@@ -233,10 +232,8 @@ impl Vb {
         let row = Arc::new(row);
         let answered = match requirement {
             None if self.shared.options.memory_first => Answered::Queued,
-            None if self.shared.options.durability == Durability::Buffered => {
-                Answered::StoredByAnyone
-            }
-            _ => Answered::Stored,
+            None => Answered::StoredByAnyone,
+            Some(_) => Answered::Stored,
         };
         let new = NewRow { row: Arc::clone(&row), replaces, completes: None, answered };
         let queued = self.shared.queue.push_row(&self.cell, &mut inner, new, room);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use kvnode::NodeHandle;
 use mcbp::{FrameBuilder, Opcode, Status};
@@ -61,22 +61,29 @@ fn freeze_in_commit(client: &mut Client, disk: &Arc<Disk>) -> Frozen {
 
 #[test]
 fn a_client_that_writes_alone_wakes_no_other_thread() {
-    let disk = Disk::new();
-    let node = start_in_memory(&disk, buffered());
-    write_until_by_worker(&mut Client::ready(&node), &disk);
-    node.shutdown().unwrap();
+    for options in [buffered(), options()] {
+        let disk = Disk::new();
+        let node = start_in_memory(&disk, options);
+        write_until_by_worker(&mut Client::ready(&node), &disk);
+        node.shutdown().unwrap();
+    }
 }
 
 #[test]
-fn what_is_to_be_synced_is_left_to_the_committer() {
-    let disk = Disk::new();
-    let node = start_in_memory(&disk, options());
-    let mut client = Client::ready(&node);
-    for _ in 0..100 {
-        assert_eq!(client.set(0, "a", "1").status, Status::SUCCESS);
+fn after_a_commit_that_took_long_the_next_is_left_to_the_committer() {
+    for options in [buffered(), options()] {
+        let disk = Disk::new();
+        let node = start_in_memory(&disk, options);
+        let mut client = Client::ready(&node);
+        let frozen = freeze_in_commit(&mut client, &disk);
+        let began = Instant::now();
+        eventually("a moment", || began.elapsed() > Duration::from_millis(1));
+        drop(frozen);
+        assert_eq!(client.receive().status, Status::SUCCESS);
+        assert_eq!(client.set(0, "a", "3").status, Status::SUCCESS);
         assert_ne!(disk.committer(), WORKER);
+        node.shutdown().unwrap();
     }
-    node.shutdown().unwrap();
 }
 
 #[test]
