@@ -202,7 +202,9 @@ fn set(server: &Server, n: u64, value: &[u8], framing: &[u8]) -> Bytes {
     let extras = StoreExtras::default().encode();
     let (key, vb) = (key(n), vb(server, n));
     let frame = FrameBuilder::request(Opcode::SET).vbucket(vb).opaque(Opaque(u32::from(vb.0)));
-    let frame = frame.framing(framing).extras(&extras);
+    // memcached does not know the form of a request that can have framing extras.
+    let frame = if framing.is_empty() { frame } else { frame.framing(framing) };
+    let frame = frame.extras(&extras);
     frame.key(key.as_bytes()).value(value).build()
 }
 
