@@ -2,7 +2,7 @@
 //!
 //! From the bottom up; a module uses only modules above it in this list.
 //!
-//! - `sync`, `clock`, `counter`, `blocking`, `acceptor`, `tls`, `reloads`: small tools
+//! - `sync`, `clock`, `counter`, `put_off`, `blocking`, `acceptor`, `tls`, `reloads`: small tools
 //! - `admission`: what strangers may take; `account`: the memory of connections
 //! - `bucket`: vBuckets over a store, group commit
 //! - `privilege`: what users may do; `users`: who they are
@@ -34,6 +34,7 @@ mod metrics;
 mod node;
 mod privilege;
 mod protocol;
+mod put_off;
 mod range_scan;
 mod reloads;
 mod session;

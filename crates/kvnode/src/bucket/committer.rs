@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use invariant::broken;
 use log::info;
@@ -49,7 +49,7 @@ impl Committer<'_> {
             let committed = self.shared.store.commit(&batch, durability);
             let took = began.elapsed();
             self.shared.counters.commit_time.observe(took);
-            self.shared.is_slow.store(took > STUCK, Ordering::Relaxed);
+            self.note_pace(took, committed.is_ok(), durability);
             match committed {
                 Ok(()) => return self.committed(queued, vbs, batch.changes.len(), durability),
                 Err(error) if self.leave_out(&mut queued, &error) => {}
@@ -58,6 +58,14 @@ impl Committer<'_> {
             }
         }
         queued.commit.complete(Ok(queued.left_out));
+    }
+
+    /// A commit that syncs less than others, or is refused, does not tell that the disk is quick.
+    fn note_pace(&self, took: Duration, is_done: bool, durability: Durability) {
+        let is_telling = is_done && durability == self.shared.options.durability;
+        if is_telling || took > STUCK {
+            self.shared.is_slow.store(took > STUCK, Ordering::Relaxed);
+        }
     }
 
     /// Makes a batch visible that is on disk now.

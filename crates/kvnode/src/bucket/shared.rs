@@ -49,7 +49,7 @@ pub(super) struct Shared {
     /// When the commit that runs has begun. One that waits for its next try does not run: a
     /// watchdog that took it for hanging would kill the process, and with it what was acknowledged.
     pub(super) committing: Mutex<Option<Instant>>,
-    /// Whether the last commit took longer than [`STUCK`].
+    /// Whether the last commit took longer than [`STUCK`]; unknown is slow.
     pub(super) is_slow: AtomicBool,
     /// What the memory logs hold.
     pub(super) logged_bytes: AtomicUsize,

@@ -6,7 +6,7 @@
 //! does not answer holds the worker, so at most one commits in the process, and only where it is
 //! not the only one. A worker that took the events of the sockets is waited for by all others, and
 //! none of them would look there: the committer, which looks after it every millisecond, wakes
-//! another. Only what the runtime has put off until that very worker is idle waits for the disk.
+//! another. Connections that wait until that very worker is idle are woken before.
 
 use std::cmp::Ordering::{Equal, Greater, Less};
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use super::bell::DOZE;
 use super::committer::Committer;
 use super::queue::Due;
 use super::shared::{STUCK, Shared};
+use crate::put_off;
 use crate::sync::{lock, try_lock};
 
 /// How often another worker is woken then.
@@ -72,10 +73,15 @@ pub(super) fn run(shared: &Shared) {
 fn watch_worker(shared: &Shared) {
     let is_stuck = lock(&shared.committing).is_some_and(|began| began.elapsed() > STUCK);
     if let Some(runtime) = shared.runtime.get().filter(|_| is_stuck) {
-        // A worker that has nothing to do takes over the sockets once it has run anything.
-        runtime.spawn(std::future::ready(()));
+        rouse(runtime);
     }
     shared.queue.bell.doze(if is_stuck { ROUSE } else { DOZE });
+}
+
+/// Wakes a worker that has nothing to do: it takes over the sockets once it has run anything. A
+/// worker keeps the newest task for itself, so where one calls this, others get those before.
+fn rouse(runtime: &Handle) {
+    runtime.spawn(std::future::ready(()));
 }
 
 /// See [`super::Bucket::offer_worker`].
@@ -89,24 +95,24 @@ pub(super) fn offer_worker(shared: &Arc<Shared>) {
         return;
     }
     if shared.options.durability == Durability::Synced {
-        // Another worker takes this, and then the sockets, while this one waits for the disk.
-        runtime.spawn(std::future::ready(()));
+        // For the time that this one waits for the disk.
+        rouse(runtime);
     }
     let shared = Arc::clone(shared);
-    // It is the next task of this worker.
+    // The next task of this worker, usually.
     runtime.spawn(async move { commit_here(&shared) });
 }
 
 /// Whether a worker may wait for the disk: the only one may not, and where each commit is a sync,
-/// none may while another is busy, too.
+/// none may while another is awake, too.
 fn can_spare_one(runtime: &Handle, durability: Durability) -> bool {
     let metrics = runtime.metrics();
     // The count is even while a worker runs.
-    let is_busy = |&worker: &usize| metrics.worker_park_unpark_count(worker).is_multiple_of(2);
+    let is_awake = |&worker: &usize| metrics.worker_park_unpark_count(worker).is_multiple_of(2);
     runtime.runtime_flavor() == RuntimeFlavor::MultiThread
         && metrics.num_workers() > 1
         && (durability != Durability::Synced
-            || (0..metrics.num_workers()).filter(is_busy).count() <= 1)
+            || (0..metrics.num_workers()).filter(is_awake).count() <= 1)
 }
 
 /// Commits the first batch on this worker. Where somebody else has the turn, that one looks at the
@@ -115,7 +121,12 @@ fn commit_here(shared: &Shared) {
     let Some(_only) = OnlyOne::take(shared) else { return shared.queue.bell.ring() };
     let Some(logged) = try_lock(&shared.logged) else { return };
     match shared.queue.take_light() {
-        Some(batch) => Committer { shared, logged }.commit(batch),
+        Some(batch) => {
+            if put_off::wake() {
+                rouse(&Handle::current());
+            }
+            Committer { shared, logged }.commit(batch);
+        }
         None => drop(logged),
     }
     if shared.queue.due() == Due::Now {
@@ -175,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn no_worker_waits_for_a_sync_while_another_is_busy() {
+    fn no_worker_waits_for_a_sync_while_another_is_awake() {
         let runtime = of_workers(2);
         let (go, gone) = mpsc::channel::<()>();
         let (begin, begun) = mpsc::channel();

@@ -13,6 +13,7 @@ use crate::bucket::{Bucket, Vb};
 use crate::client::Client;
 use crate::clock::unix_now;
 use crate::protocol::{Request, RequestError, active_vb};
+use crate::put_off::yield_now;
 
 /// How many keys GET_KEYS answers with if the client does not say. Source: kv_engine.
 const KEYS_DEFAULT: usize = 1_000;
@@ -88,7 +89,7 @@ pub(super) async fn random(
             let _without_memory = !shown;
             return Ok(());
         }
-        tokio::task::yield_now().await;
+        yield_now().await;
     }
     Err(Status::KEY_ENOENT.into())
 }

@@ -10,12 +10,12 @@ use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use mcbp::{Frame, FrameBuilder, Status, VbId};
-use tokio::task::yield_now;
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::ordinary::{Executed, Ordinary, REQUEST_BYTES_MAX};
 use super::wakeups::{News, Wakeups};
 use super::wire::{Ended, Wire};
+use crate::put_off::yield_now;
 use crate::sync::lock;
 
 /// The step of the machine's clock, kv_engine's `connection_manager_interval`.

@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use crate::acceptor::Acceptor;
 use crate::admission::Seat;
 use crate::context::Context;
+use crate::put_off::noted;
 use crate::tls::Socket;
 use crate::{dcp, session};
 
@@ -35,7 +36,7 @@ pub(super) async fn run(listener: TcpListener, node: Arc<Context>, tasks: TaskTr
                 continue;
             };
             match relay::prepare_socket(&stream) {
-                Ok(_) => drop(tasks.spawn(serve(stream, peer, Arc::clone(&node), seat))),
+                Ok(_) => drop(tasks.spawn(noted(serve(stream, peer, Arc::clone(&node), seat)))),
                 Err(error) => warn!("cannot set up a socket peer={peer} error={}", value(error)),
             }
         }

@@ -1,16 +1,17 @@
 //! Commits by the worker of the session that waits for them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use kvnode::NodeHandle;
-use mcbp::{FrameBuilder, Opcode, Status};
+use kvnode::bucket::BucketOptions;
+use mcbp::{Opcode, Status};
 
+use crate::memory_first::{MAJORITY, topology_of_one};
 use crate::support::client::{Client, set};
 use crate::support::memory_store::Disk;
-use crate::support::{DEADLINE, OnDrop, buffered, eventually, options, start_in_memory};
+use crate::support::{DEADLINE, buffered, eventually, options, start_in_memory};
 
 /// The name of a worker's thread.
 const WORKER: &str = "kvnode";
@@ -34,8 +35,8 @@ impl Drop for Frozen {
 }
 
 /// A node with a worker that waits for the disk, and the client whose change it commits.
-fn stuck_in_commit(disk: &Arc<Disk>) -> (NodeHandle, Client, Frozen) {
-    let node = start_in_memory(disk, buffered());
+fn stuck_in_commit(disk: &Arc<Disk>, options: BucketOptions) -> (NodeHandle, Client, Frozen) {
+    let node = start_in_memory(disk, options);
     let mut client = Client::ready(&node);
     let frozen = freeze_in_commit(&mut client, disk);
     (node, client, frozen)
@@ -60,7 +61,7 @@ fn freeze_in_commit(client: &mut Client, disk: &Arc<Disk>) -> Frozen {
 }
 
 #[test]
-fn a_client_that_writes_alone_wakes_no_other_thread() {
+fn a_client_that_writes_alone_does_not_wake_the_committer() {
     for options in [buffered(), options()] {
         let disk = Disk::new();
         let node = start_in_memory(&disk, options);
@@ -69,21 +70,66 @@ fn a_client_that_writes_alone_wakes_no_other_thread() {
     }
 }
 
+/// Lets a commit that waits take longer than a worker is to wait.
+fn outlast_patience() {
+    let began = Instant::now();
+    eventually("a moment", || began.elapsed() > Duration::from_millis(1));
+}
+
 #[test]
 fn after_a_commit_that_took_long_the_next_is_left_to_the_committer() {
     for options in [buffered(), options()] {
         let disk = Disk::new();
-        let node = start_in_memory(&disk, options);
-        let mut client = Client::ready(&node);
-        let frozen = freeze_in_commit(&mut client, &disk);
-        let began = Instant::now();
-        eventually("a moment", || began.elapsed() > Duration::from_millis(1));
+        let (node, mut client, frozen) = stuck_in_commit(&disk, options);
+        outlast_patience();
         drop(frozen);
         assert_eq!(client.receive().status, Status::SUCCESS);
         assert_eq!(client.set(0, "a", "3").status, Status::SUCCESS);
         assert_ne!(disk.committer(), WORKER);
         node.shutdown().unwrap();
     }
+}
+
+/// A node whose vBucket 0 takes durable writes, and a client whose changes a worker commits.
+fn with_durable_writes(disk: &Arc<Disk>) -> (NodeHandle, Client) {
+    let node = start_in_memory(disk, options());
+    let mut client = Client::ready(&node);
+    assert_eq!(client.call(&topology_of_one()).status, Status::SUCCESS);
+    write_until_by_worker(&mut client, disk);
+    (node, client)
+}
+
+#[test]
+fn a_durable_write_is_left_to_the_committer() {
+    let disk = Disk::new();
+    let (node, mut client) = with_durable_writes(&disk);
+    for _ in 0..20 {
+        let before = disk.commits().len();
+        let written = client.call(&set(Opcode::SET, 0, "d", "1", &[0; 8]).framing(&MAJORITY));
+        assert_eq!(written.status, Status::SUCCESS);
+        eventually("it is prepared and committed", || disk.commits().len() == before + 2);
+        assert_ne!(disk.committer(), WORKER);
+    }
+    node.shutdown().unwrap();
+}
+
+/// The row that commits a durable write needs no sync.
+#[test]
+fn a_quick_commit_without_a_sync_does_not_tell_that_syncs_are_quick() {
+    let disk = Disk::new();
+    let (node, mut client) = with_durable_writes(&disk);
+    let before = disk.commits().len();
+    disk.hold();
+    let frozen = Frozen(Arc::clone(&disk));
+    client.send(&set(Opcode::SET, 0, "d", "1", &[0; 8]).framing(&MAJORITY));
+    eventually("the prepare waits", || disk.waiting() == 1);
+    outlast_patience();
+    drop(frozen);
+    assert_eq!(client.receive().status, Status::SUCCESS);
+    eventually("it is committed", || disk.commits().len() == before + 2);
+    assert_eq!(client.set(0, "a", "3").status, Status::SUCCESS);
+    assert_ne!(disk.committer(), WORKER);
+    node.shutdown().unwrap();
 }
 
 #[test]
@@ -102,72 +148,36 @@ fn requests_that_come_together_are_left_to_the_committer() {
 /// The worker had taken the events of the sockets, and no other one looked there.
 #[test]
 fn a_worker_that_waits_for_the_disk_holds_up_no_other_client() {
-    let disk = Disk::new();
-    let (node, mut client, frozen) = stuck_in_commit(&disk);
-    let mut other = Client::ready(&node);
-    for _ in 0..10 {
-        assert_eq!(other.get(1, "b").status, Status::KEY_ENOENT);
-    }
-    other.send(&set(Opcode::SET, 1, "b", "1", &[0; 8]));
-    assert_eq!(Client::ready(&node).get(2, "c").status, Status::KEY_ENOENT);
-    drop(frozen);
-    assert_eq!(client.receive().status, Status::SUCCESS);
-    assert_eq!(other.receive().status, Status::SUCCESS);
-    node.shutdown().unwrap();
-}
-
-/// Clients that have used up their turn are put off until their worker is idle.
-#[test]
-fn a_worker_that_waits_for_the_disk_keeps_no_client_that_is_put_off() {
-    let disk = Disk::new();
-    let node = start_in_memory(&disk, buffered());
-    let mut client = Client::ready(&node);
-    let answered = [const { AtomicUsize::new(0) }; 3];
-    let done = AtomicBool::new(false);
-    thread::scope(|scope| {
-        for answered in &answered {
-            let reader = Client::ready(&node);
-            scope.spawn(|| read_without_end(reader, answered, &done));
+    for options in [buffered(), options()] {
+        let disk = Disk::new();
+        let (node, mut client, frozen) = stuck_in_commit(&disk, options);
+        let mut other = Client::ready(&node);
+        for _ in 0..10 {
+            assert_eq!(other.get(1, "b").status, Status::KEY_ENOENT);
         }
-        let _done = OnDrop(&done);
-        for _ in 0..8 {
-            let frozen = freeze_in_commit(&mut client, &disk);
-            for answered in &answered {
-                let before = answered.load(Ordering::Relaxed);
-                eventually("the reader goes on", || answered.load(Ordering::Relaxed) > before + 2);
-            }
-            drop(frozen);
-            assert_eq!(client.receive().status, Status::SUCCESS);
-        }
-    });
-    node.shutdown().unwrap();
-}
-
-/// Looks for a document in pipelines of many turns, and counts them.
-fn read_without_end(mut reader: Client, answered: &AtomicUsize, done: &AtomicBool) {
-    const PIPELINE: usize = 3000;
-    let requests = FrameBuilder::request(Opcode::GET).key(b"b").build().repeat(PIPELINE);
-    while !done.load(Ordering::Relaxed) {
-        reader.send_bytes(&requests);
-        for _ in 0..PIPELINE {
-            reader.receive();
-        }
-        answered.fetch_add(1, Ordering::Relaxed);
+        other.send(&set(Opcode::SET, 1, "b", "1", &[0; 8]));
+        assert_eq!(Client::ready(&node).get(2, "c").status, Status::KEY_ENOENT);
+        drop(frozen);
+        assert_eq!(client.receive().status, Status::SUCCESS);
+        assert_eq!(other.receive().status, Status::SUCCESS);
+        node.shutdown().unwrap();
     }
 }
 
 #[test]
 fn a_node_that_stops_waits_for_the_worker_that_commits() {
-    let disk = Disk::new();
-    let (node, mut client, frozen) = stuck_in_commit(&disk);
-    let mut other = Client::ready(&node);
-    let stopping = thread::spawn(|| node.shutdown());
-    // Its connections end first.
-    assert!(other.try_receive().is_none());
-    drop(frozen);
-    assert_eq!(client.receive().status, Status::SUCCESS);
-    stopping.join().unwrap().unwrap();
-    let node = start_in_memory(&disk, buffered());
-    assert_eq!(Client::ready(&node).get(0, "a").value, b"2");
-    node.shutdown().unwrap();
+    for options in [buffered(), options()] {
+        let disk = Disk::new();
+        let (node, mut client, frozen) = stuck_in_commit(&disk, options.clone());
+        let mut other = Client::ready(&node);
+        let stopping = thread::spawn(|| node.shutdown());
+        // Its connections end first.
+        assert!(other.try_receive().is_none());
+        drop(frozen);
+        assert_eq!(client.receive().status, Status::SUCCESS);
+        stopping.join().unwrap().unwrap();
+        let node = start_in_memory(&disk, options);
+        assert_eq!(Client::ready(&node).get(0, "a").value, b"2");
+        node.shutdown().unwrap();
+    }
 }

@@ -30,6 +30,7 @@ mod neighbours;
 mod ordinary;
 mod privileges;
 mod purge;
+mod put_off;
 mod range_scan;
 mod replay;
 mod replica;

@@ -4,20 +4,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use kvnode::{BucketOptions, NodeHandle};
-use mcbp::{FrameBuilder, Opcode, Status};
+use mcbp::{Datatype, FrameBuilder, Opcode, Status};
 use vbucket::StoreError;
 
 use crate::support::client::{Client, set};
 use crate::support::memory_store::Disk;
 use crate::support::{OnDrop, buffered, eventually, options, start_in_memory};
 
-/// SET_VBUCKET's topology of one copy, which is a majority.
-const ALONE: &[u8] = br#"{"topology":[["alpha"]]}"#;
 /// A durable write with level majority.
-const MAJORITY: [u8; 2] = [0x11, 1];
+pub const MAJORITY: [u8; 2] = [0x11, 1];
 
 /// For how long a commit may last in a test.
 const LIMIT: Duration = Duration::from_secs(1);
+
+/// SET_VBUCKET with a topology of one copy, which is a majority.
+pub fn topology_of_one() -> FrameBuilder<'static> {
+    let topology = FrameBuilder::request(Opcode::SET_VBUCKET).extras(&[1]);
+    topology.datatype(Datatype::JSON).value(br#"{"topology":[["alpha"]]}"#)
+}
 
 fn memory_first() -> BucketOptions {
     BucketOptions { memory_first: true, ..options() }
@@ -274,9 +278,7 @@ fn a_durable_write_is_stored_before_it_is_acknowledged() {
     let disk = Disk::new();
     let node = start_in_memory(&disk, memory_first());
     let mut client = Client::ready(&node);
-    let topology = FrameBuilder::request(Opcode::SET_VBUCKET).extras(&[1]);
-    let topology = topology.datatype(mcbp::Datatype::JSON).value(ALONE);
-    assert_eq!(client.call(&topology).status, Status::SUCCESS);
+    assert_eq!(client.call(&topology_of_one()).status, Status::SUCCESS);
     disk.hold();
     client.send_bytes(&set(Opcode::SET, 0, "d", "x", &[0; 8]).framing(&MAJORITY).build());
     eventually("the prepare waits for the disk", || disk.waiting() == 1);
