@@ -82,16 +82,21 @@ fn sets_and_gets(arguments: &Arguments, servers: &[Server], report: &mut Report)
     for kind in [Kind::Set, Kind::Persisted, Kind::Get] {
         for &shape in &arguments.shapes {
             for server in servers.iter().filter(|server| is_measured(kind, server)) {
-                let load = arguments.load(kind, shape);
-                let name = format!("{kind}s/s, {shape}");
-                let outcome = load.run(server)?;
-                report.add(&name, &server.name, outcome.rate);
-                let name = format!("CPU us a {kind}, {shape}");
-                if let Some(cpu_us) = outcome.cpu_us {
-                    report.add(&name, &server.name, cpu_us);
-                }
+                add(report, &arguments.load(kind, shape), server)?;
             }
         }
+    }
+    Ok(())
+}
+
+/// Runs a load and adds what it tells.
+fn add(report: &mut Report, load: &Load, server: &Server) -> io::Result<()> {
+    let &Load { kind, connections, depth, .. } = load;
+    let shape = Shape::new(connections, depth);
+    let outcome = load.run(server)?;
+    report.add(&format!("{kind}s/s, {shape}"), &server.name, outcome.rate);
+    if let Some(cpu_us) = outcome.cpu_us {
+        report.add(&format!("CPU us a {kind}, {shape}"), &server.name, cpu_us);
     }
     Ok(())
 }
@@ -122,12 +127,7 @@ fn sub_documents(arguments: &Arguments, node: &Server, report: &mut Report) -> i
     for _ in 0..arguments.rounds {
         for kind in [Kind::Whole, Kind::Lookup, Kind::Counter] {
             for shape in Shape::ALL {
-                let load = Load { documents, ..arguments.load(kind, shape) };
-                let outcome = load.run(node)?;
-                report.add(&format!("{kind}s/s, {shape}"), &node.name, outcome.rate);
-                if let Some(cpu_us) = outcome.cpu_us {
-                    report.add(&format!("CPU us a {kind}, {shape}"), &node.name, cpu_us);
-                }
+                add(report, &Load { documents, ..arguments.load(kind, shape) }, node)?;
             }
         }
     }
