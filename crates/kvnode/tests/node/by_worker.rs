@@ -1,6 +1,6 @@
 //! Commits by the worker of the session that waits for them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,11 +10,18 @@ use mcbp::{Opcode, Status};
 
 use crate::memory_first::{MAJORITY, topology_of_one};
 use crate::support::client::{Client, set};
-use crate::support::memory_store::Disk;
+use crate::support::memory_store::{Disk, Frozen};
 use crate::support::{DEADLINE, buffered, eventually, options, start_in_memory};
 
 /// The name of a worker's thread.
 const WORKER: &str = "kvnode";
+
+/// One worker of the process commits at a time. A test that holds it for long would keep it from
+/// another one for longer than that waits.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Writes until a worker commits: one does for all nodes of the process.
 fn write_until_by_worker(client: &mut Client, disk: &Disk) {
@@ -22,15 +29,6 @@ fn write_until_by_worker(client: &mut Client, disk: &Disk) {
     while disk.committer() != WORKER {
         assert!(began.elapsed() < DEADLINE, "no worker commits");
         assert_eq!(client.set(0, "a", "1").status, Status::SUCCESS);
-    }
-}
-
-/// A disk that does not answer until this is dropped: a node does not end before.
-struct Frozen(Arc<Disk>);
-
-impl Drop for Frozen {
-    fn drop(&mut self) {
-        self.0.release();
     }
 }
 
@@ -49,7 +47,7 @@ fn freeze_in_commit(client: &mut Client, disk: &Arc<Disk>) -> Frozen {
         assert!(began.elapsed() < DEADLINE, "no worker waits for the disk");
         write_until_by_worker(client, disk);
         disk.hold();
-        let frozen = Frozen(Arc::clone(disk));
+        let frozen = Frozen::new(disk);
         client.send(&set(Opcode::SET, 0, "a", "2", &[0; 8]));
         eventually("a commit waits", || disk.waiting() == 1);
         if disk.committer() == WORKER {
@@ -62,6 +60,7 @@ fn freeze_in_commit(client: &mut Client, disk: &Arc<Disk>) -> Frozen {
 
 #[test]
 fn a_client_that_writes_alone_does_not_wake_the_committer() {
+    let _alone = alone();
     for options in [buffered(), options()] {
         let disk = Disk::new();
         let node = start_in_memory(&disk, options);
@@ -78,6 +77,7 @@ fn outlast_patience() {
 
 #[test]
 fn after_a_commit_that_took_long_the_next_is_left_to_the_committer() {
+    let _alone = alone();
     for options in [buffered(), options()] {
         let disk = Disk::new();
         let (node, mut client, frozen) = stuck_in_commit(&disk, options);
@@ -101,6 +101,7 @@ fn with_durable_writes(disk: &Arc<Disk>) -> (NodeHandle, Client) {
 
 #[test]
 fn a_durable_write_is_left_to_the_committer() {
+    let _alone = alone();
     let disk = Disk::new();
     let (node, mut client) = with_durable_writes(&disk);
     for _ in 0..20 {
@@ -116,11 +117,12 @@ fn a_durable_write_is_left_to_the_committer() {
 /// The row that commits a durable write needs no sync.
 #[test]
 fn a_quick_commit_without_a_sync_does_not_tell_that_syncs_are_quick() {
+    let _alone = alone();
     let disk = Disk::new();
     let (node, mut client) = with_durable_writes(&disk);
     let before = disk.commits().len();
     disk.hold();
-    let frozen = Frozen(Arc::clone(&disk));
+    let frozen = Frozen::new(&disk);
     client.send(&set(Opcode::SET, 0, "d", "1", &[0; 8]).framing(&MAJORITY));
     eventually("the prepare waits", || disk.waiting() == 1);
     outlast_patience();
@@ -134,6 +136,7 @@ fn a_quick_commit_without_a_sync_does_not_tell_that_syncs_are_quick() {
 
 #[test]
 fn requests_that_come_together_are_left_to_the_committer() {
+    let _alone = alone();
     let disk = Disk::new();
     let node = start_in_memory(&disk, buffered());
     let mut client = Client::ready(&node);
@@ -148,6 +151,7 @@ fn requests_that_come_together_are_left_to_the_committer() {
 /// The worker had taken the events of the sockets, and no other one looked there.
 #[test]
 fn a_worker_that_waits_for_the_disk_holds_up_no_other_client() {
+    let _alone = alone();
     for options in [buffered(), options()] {
         let disk = Disk::new();
         let (node, mut client, frozen) = stuck_in_commit(&disk, options);
@@ -166,6 +170,7 @@ fn a_worker_that_waits_for_the_disk_holds_up_no_other_client() {
 
 #[test]
 fn a_node_that_stops_waits_for_the_worker_that_commits() {
+    let _alone = alone();
     for options in [buffered(), options()] {
         let disk = Disk::new();
         let (node, mut client, frozen) = stuck_in_commit(&disk, options.clone());

@@ -7,8 +7,9 @@ use std::thread;
 
 use mcbp::{FrameBuilder, Opcode, Status, VbId};
 
+use crate::by_worker::alone;
 use crate::support::client::{Client, set};
-use crate::support::memory_store::Disk;
+use crate::support::memory_store::{Disk, Frozen};
 use crate::support::{OnDrop, buffered, eventually, start_in_memory};
 
 /// How often the disk does not answer. That the worker in question waits for it is a matter of
@@ -37,26 +38,16 @@ fn readers_go_on(
         let _done = OnDrop(&done);
         for _ in 0..ROUNDS {
             freeze(&mut client, disk);
-            let thawed = Thawed(disk);
+            let frozen = Frozen::new(disk);
             for answered in &answered {
                 let before = answered.load(Ordering::Relaxed);
                 eventually("the reader goes on", || answered.load(Ordering::Relaxed) > before + 2);
             }
-            drop(thawed);
+            drop(frozen);
             go_on(&mut client, disk);
         }
     });
     node.shutdown().unwrap();
-}
-
-/// A disk that answers again when this is dropped: a node does not end before.
-struct Thawed<'a>(&'a Disk);
-
-impl Drop for Thawed<'_> {
-    fn drop(&mut self) {
-        self.0.release();
-        self.0.release_look();
-    }
 }
 
 /// Reads the document in pipelines, and counts them.
@@ -74,6 +65,7 @@ fn read_without_end(mut reader: Client, answered: &AtomicUsize, done: &AtomicBoo
 
 #[test]
 fn a_commit_that_the_disk_does_not_answer_keeps_no_client_that_is_put_off() {
+    let _alone = alone();
     readers_go_on(
         &Disk::new(),
         |writer, disk| {
@@ -91,6 +83,7 @@ fn a_commit_that_the_disk_does_not_answer_keeps_no_client_that_is_put_off() {
 
 #[test]
 fn a_read_that_the_disk_does_not_answer_keeps_no_client_that_is_put_off() {
+    let _alone = alone();
     readers_go_on(
         &Disk::new(),
         |reader, disk| {

@@ -157,6 +157,23 @@ impl Disk {
     }
 }
 
+/// A disk that answers again when this is dropped: a node does not end before.
+pub struct Frozen(Arc<Disk>);
+
+impl Frozen {
+    /// Of a disk on which somebody waits, or will.
+    pub fn new(disk: &Arc<Disk>) -> Self {
+        Self(Arc::clone(disk))
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        self.0.release();
+        self.0.release_look();
+    }
+}
+
 pub struct MemoryStore {
     disk: Arc<Disk>,
     was_clean: bool,
