@@ -1,5 +1,5 @@
-//! The store compared with a history in memory: random commits, overwrites, deletions, rollbacks,
-//! removals, reopenings, and scans whose snapshot must not change.
+//! The store compared with a history in memory: random commits, overwrites, deletions, purges,
+//! rollbacks, removals, reopenings, and scans whose snapshot must not change.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,7 +11,7 @@
 
 mod common;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use common::*;
@@ -21,7 +21,7 @@ use mcbp::{Seqno, VbId};
 use proptest::prelude::*;
 use store::FjallStore;
 use vbucket::row::prepared_key;
-use vbucket::store::{Batch, Durability, Scan, ScanEnd, ScanStep, Store};
+use vbucket::store::{Batch, Durability, PurgeRule, Scan, ScanEnd, ScanStep, Store};
 use vbucket::{DurableSeqnos, Kind, Replaces, Row, Write};
 
 #[derive(Clone, Debug)]
@@ -36,6 +36,10 @@ enum Step {
     Rollback {
         vb: u16,
         distance: u64,
+    },
+    /// Drop all deletions.
+    Purge {
+        vb: u16,
     },
     Remove {
         vb: u16,
@@ -68,6 +72,7 @@ fn step() -> impl Strategy<Value = Step> {
         10 => (any::<bool>(), prop::collection::vec(change, 0..40), 0..3u64)
             .prop_map(|(synced, changes, gap)| Step::Commit { synced, changes, gap }),
         2 => (0..3u16, 0..200u64).prop_map(|(vb, distance)| Step::Rollback { vb, distance }),
+        1 => (0..3u16).prop_map(|vb| Step::Purge { vb }),
         1 => (0..3u16).prop_map(|vb| Step::Remove { vb }),
         1 => any::<bool>().prop_map(|close| Step::Reopen { close }),
         2 => (0..3u16, 0..100u64).prop_map(|(vb, from)| Step::OpenScan { vb, from }),
@@ -83,6 +88,8 @@ struct History {
     high: u64,
     /// The highest seqno ever: the undo window ends there.
     peak: u64,
+    /// The highest one that was purged, whose row is not in `rows` any more.
+    purged: u64,
 }
 
 struct Open {
@@ -139,21 +146,22 @@ impl Model {
             history.ends.insert(history.high);
             history.peak = history.peak.max(history.high);
             let mut one = batch(vb, rows);
-            one.metas[0].durable = durable(&history.rows);
+            one.metas[0].durable = durable(&history.rows, history.purged);
             for (change, completes) in one.changes.iter_mut().zip(completes) {
                 change.completes = completes;
             }
-            // Some callers know what they replace.
-            let mut met = HashSet::new();
+            // Some callers know what they replace, also in the same batch.
+            let mut met = HashMap::new();
             for change in &mut one.changes {
-                let first = met.insert(change.row.key.clone());
-                if change.row.seqno.0 % 2 != 0 {
+                let row = &change.row;
+                let earlier = met.insert(row.key.clone(), Arc::clone(row));
+                if row.seqno.0 % 2 != 0 {
                     continue;
                 }
-                let old = before.iter().find(|old| old.key == change.row.key);
-                change.replaces = match old {
-                    Some(old) if first && old.is_alive() => Replaces::Row(Arc::new(old.clone())),
-                    None if first => Replaces::Nothing,
+                let stored = before.iter().find(|old| old.key == row.key).cloned().map(Arc::new);
+                change.replaces = match earlier.or(stored) {
+                    Some(old) if old.is_alive() => Replaces::Row(old),
+                    None => Replaces::Nothing,
                     _ => Replaces::Unknown,
                 };
             }
@@ -175,13 +183,37 @@ impl Model {
         assert!(high <= to);
         assert!(high == 0 || history.ends.contains(&high), "{high} was no end of a commit");
         let nearest = history.ends.range(..=to).next_back().copied().unwrap_or(0);
-        let within = nearest + small().undo_seqnos >= history.peak;
+        let within = nearest + small().undo_seqnos >= history.peak && nearest >= history.purged;
         assert!(high > 0 || nearest == 0 || !within, "0 although {nearest} is in the window");
         assert_eq!((back.snapshot_start, back.snapshot_end), (back.high_seqno, back.high_seqno));
         history.rows.retain(|row| row.seqno.0 <= high);
         history.ends.retain(|&end| end <= high);
         history.high = high;
-        history.peak = if high == 0 { 0 } else { history.peak };
+        assert!(high == 0 || high >= history.purged, "{high} is below {}", history.purged);
+        if high == 0 {
+            (history.peak, history.purged) = (0, 0);
+        }
+    }
+
+    fn purge(&mut self, store: &FjallStore, vb: u16) {
+        let Some(history) = self.vbs.get_mut(&vb) else { return };
+        let rule = PurgeRule { made_before: PurgeRule::ANY_AGE, up_to: Seqno::MAX };
+        let step = store.purge(VbId(vb), &rule, &[]).unwrap();
+        let is_purged = |row: &&Row| {
+            let is_deletion = matches!(row.kind, Kind::Deleted { .. } | Kind::Aborted { .. });
+            is_deletion && row.seqno.0 < history.high
+        };
+        let purged: Vec<_> = newest(&history.rows).iter().filter(is_purged).cloned().collect();
+        assert_eq!((step.dropped, step.next), (purged.len() as u64, None));
+        let last = purged.iter().map(|row| row.seqno.0).max().unwrap_or(0);
+        history.purged = history.purged.max(last);
+        assert_eq!(step.purge_seqno.0, history.purged);
+        // With prepares that a deletion has completed.
+        let goes_with = |row: &Row, purged: &Row| {
+            let is_of_key = row.key == purged.key || row.key == prepared_key(&purged.key);
+            is_of_key && row.seqno <= purged.seqno
+        };
+        history.rows.retain(|row| !purged.iter().any(|purged| goes_with(row, purged)));
     }
 
     fn check(&self, store: &FjallStore) {
@@ -198,7 +230,9 @@ impl Model {
             assert_eq!(prepares, pending, "vb:{vb}");
             let meta = store.load().unwrap().into_iter().find(|meta| meta.vb.0 == vb).unwrap();
             let visible = want.iter().rfind(|row| row.is_visible()).map_or(0, |row| row.seqno.0);
-            assert_eq!(meta.durable.max_visible.0, visible, "vb:{vb}");
+            // It may have been that of a row that is purged.
+            let visible = visible..=visible.max(history.purged);
+            assert!(visible.contains(&meta.durable.max_visible.0), "vb:{vb}");
             assert!(pending.iter().all(|row| row.seqno > meta.durable.high_completed), "vb:{vb}");
             let alive = want.iter().filter(|row| row.is_alive()).count();
             assert_eq!(store.item_count(VbId(vb)).unwrap(), alive as u64, "vb:{vb}");
@@ -224,7 +258,7 @@ fn prepared(plain: Row) -> Row {
 
 /// The seqnos of durable writes at the end of a history. Here writes are not completed in their
 /// order, so that nothing may count as completed while something is pending.
-fn durable(history: &[Row]) -> DurableSeqnos {
+fn durable(history: &[Row], purged: u64) -> DurableSeqnos {
     let visible = history.iter().rfind(|row| row.is_visible());
     let prepares = history.iter().filter(|row| matches!(row.kind, Kind::Prepared { .. }));
     let pending =
@@ -234,7 +268,7 @@ fn durable(history: &[Row]) -> DurableSeqnos {
     DurableSeqnos {
         high_prepared,
         high_completed: before.min(high_prepared),
-        max_visible: visible.map_or(Seqno::ZERO, |row| row.seqno),
+        max_visible: visible.map_or(Seqno::ZERO, |row| row.seqno).max(Seqno(purged)),
     }
 }
 
@@ -266,6 +300,7 @@ fn run(steps: Vec<Step>) {
         match step {
             Step::Commit { synced, changes, gap } => model.commit(&store, &changes, gap, synced),
             Step::Rollback { vb, distance } => model.roll_back(&store, vb, distance),
+            Step::Purge { vb } => model.purge(&store, vb),
             Step::Remove { vb } => {
                 store.remove(VbId(vb)).unwrap();
                 model.vbs.remove(&vb);
