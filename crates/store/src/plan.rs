@@ -153,14 +153,15 @@ impl<'a> Plan<'a> {
         if let Some(prepare) = &change.completes {
             self.complete(generation, change, prepare)?;
         }
-        let older = self.note_newest(change);
+        let is_known = self.is_known(change);
+        let older = self.note_newest(change, is_known);
         self.pending.push(Pending { change, generation, key: key.clone(), newer: None });
         let older = match older {
             Some(Newest::At(older)) => self.replace_pending(older, seqno, change.keeps_before)?,
             Some(Newest::Gone) => None,
             None => match &change.replaces {
                 Replaces::Nothing => None,
-                Replaces::Row(older) if older.value.len() < OUT_OF_LINE_BYTES => {
+                Replaces::Row(older) if is_known && older.value.len() < OUT_OF_LINE_BYTES => {
                     let mut bytes = Vec::new();
                     encode_row(vb, older, None, &mut bytes)?;
                     self.replace(generation, change, older.seqno, bytes, change.keeps_before)?;
@@ -201,10 +202,22 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
+    /// Whether the caller says what `change` replaces, and that is in the tables.
+    fn is_known(&self, change: &Change) -> bool {
+        match &change.replaces {
+            Replaces::Nothing => true,
+            Replaces::Row(older) => {
+                let records = self.core.read_records();
+                let record = records.get(&change.vb);
+                record.is_some_and(|record| older.seqno <= record.meta.high_seqno)
+            }
+            Replaces::Unknown => false,
+        }
+    }
+
     /// Notes that `change`, the next of `pending`, is the newest one of its key. Returns what was
-    /// before. Skipped while every caller knows what its change replaces.
-    fn note_newest(&mut self, change: &'a Change) -> Option<Newest> {
-        let is_known = !matches!(change.replaces, Replaces::Unknown);
+    /// before. Skipped while it is known of every change what it replaces in the tables.
+    fn note_newest(&mut self, change: &'a Change, is_known: bool) -> Option<Newest> {
         if self.newest.is_none() && is_known {
             return None;
         }

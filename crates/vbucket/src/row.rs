@@ -245,7 +245,7 @@ pub enum Replaces {
     /// There is none, nor an earlier row of the key in the same batch. The store relies on that and
     /// does not look it up.
     Nothing,
-    /// This one, which the caller has just read, and there is no earlier row of the key in the same
-    /// batch. The store relies on that.
+    /// This one, which the caller has just read or queued; where it is not stored yet, it is in the
+    /// same batch. The store relies on that.
     Row(std::sync::Arc<Row>),
 }

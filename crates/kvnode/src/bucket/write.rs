@@ -118,7 +118,7 @@ impl Vb {
         let mut turn = None;
         let found = self.find(key, &mut turn)?;
         let (old, commit) = found.map_or((None, None), |found| (Some(found.row), found.commit));
-        let is_committed = commit.is_none();
+        let is_queued = commit.is_some();
         // An overdue document is not there, and nothing that is not there is locked.
         let is_there = |old: &Arc<Row>| !old.is_expired_at(clock::unix_now());
         let locked = locked.filter(|_| old.as_ref().is_some_and(is_there));
@@ -141,11 +141,16 @@ impl Vb {
         }
         // Such a collection may have a row that nobody sees.
         let is_flushed = collection.is_some_and(|collection| collection.flush_uid != 0);
-        let known = old.as_ref().filter(|old| is_committed && old.is_alive());
-        let left = room.bytes().saturating_sub(bytes).min(REPLACED_BYTES_MAX);
-        let fits = |old: &&Arc<Row>| old.memory_bytes() <= left;
+        // Also one that is queued: where that cannot be stored, nothing on top of it is.
+        let known = old.as_ref().filter(|old| old.is_alive());
+        let left = room.bytes().saturating_sub(bytes);
+        // What is queued has room of its own. Those that have left the queue before what replaces
+        // them were in it at one time, so they are no more than it holds.
+        let bytes_of = |old: &Row| if is_queued { 0 } else { old.memory_bytes() };
+        let fits =
+            |old: &&Arc<Row>| old.memory_bytes() <= REPLACED_BYTES_MAX && bytes_of(old) <= left;
         let (replaces, replaced_bytes) = match known.filter(fits) {
-            Some(old) => (Replaces::Row(Arc::clone(old)), old.memory_bytes()),
+            Some(old) => (Replaces::Row(Arc::clone(old)), bytes_of(old)),
             None if old.is_none() && !is_flushed => (Replaces::Nothing, 0),
             None => (Replaces::Unknown, 0),
         };

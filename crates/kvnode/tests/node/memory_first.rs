@@ -64,6 +64,26 @@ fn changes_are_acknowledged_and_shown_before_they_are_written() {
 }
 
 #[test]
+fn a_change_on_top_of_a_queued_one_looks_nothing_up() {
+    let disk = Disk::new();
+    let node = start_in_memory(&disk, memory_first());
+    let mut client = Client::ready(&node);
+    assert_eq!(client.set(0, "stored", "1").status, Status::SUCCESS);
+    eventually("it is on disk", || observed(&node, "stored") == 1);
+    disk.hold();
+    for _ in 0..3 {
+        for key in ["stored", "new"] {
+            assert_eq!(client.set(0, key, "2").status, Status::SUCCESS);
+        }
+    }
+    assert_eq!(client.delete(0, "new").status, Status::SUCCESS);
+    disk.release();
+    eventually("all is on disk", || observed(&node, "new") == 0x80);
+    assert_eq!(disk.lookups(), 0);
+    node.shutdown().unwrap();
+}
+
+#[test]
 fn a_clean_stop_writes_what_was_acknowledged() {
     let disk = Disk::new();
     let node = start_in_memory(&disk, memory_first());
