@@ -48,6 +48,8 @@ impl Core {
             |record: &&VbRecord| self.crossed_window(record) || self.has_excess(record, now);
         let crossed = records.values().filter(is_due);
         let crossed = crossed.map(|record| record.meta.vb).collect();
+        // Before any other commit, and also where it fails: the rows may be there then.
+        self.erasures.begin(&gone);
         writer.commit_with(out, &values, durability, || self.publish(records.into_values()))?;
         Ok(FollowUp { crossed, gone })
     }

@@ -8,6 +8,7 @@ use mcbp::VbId;
 use vbucket::VbMeta;
 
 use crate::engine::{Snapshot, Tables, WriteBatch};
+use crate::erasures::Erasures;
 use crate::format::{Garbage, VbRecord, value_file_key};
 use crate::options::Options;
 use crate::space::Space;
@@ -25,6 +26,8 @@ pub(crate) struct Core {
     pub records: RwLock<HashMap<VbId, Arc<VbRecord>>>,
     /// The manifest of collections of the bucket, as it was put.
     pub manifest: Mutex<Option<Vec<u8>>>,
+    /// Collections of which rows are still to be erased.
+    pub erasures: Erasures,
     /// How many steps of rollbacks there were: each may restore rows that had been replaced.
     pub restores: AtomicU64,
 }

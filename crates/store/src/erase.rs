@@ -26,15 +26,28 @@ impl Core {
         gone: Gone,
         work: &WorkQueue,
     ) -> Result<(), StoreError> {
-        for range in [generation.collection_range(gone.id), generation.prepared_range(gone.id)] {
-            if !self.erase_range(generation, gone.up_to, range, work)? {
-                return Ok(());
-            }
-        }
-        if !self.erase_versions(generation, gone, work)? {
+        if self.erase_all(generation, gone, work)? {
+            self.forget_gone(generation, gone)?;
+        } else if self.has(generation) {
             return Ok(());
         }
-        self.forget_gone(generation, gone)
+        self.erasures.end(generation, gone);
+        Ok(())
+    }
+
+    /// Returns false where it was stopped, or the rows go with their vBucket.
+    fn erase_all(
+        &self,
+        generation: Generation,
+        gone: Gone,
+        work: &WorkQueue,
+    ) -> Result<bool, StoreError> {
+        for range in [generation.collection_range(gone.id), generation.prepared_range(gone.id)] {
+            if !self.erase_range(generation, gone.up_to, range, work)? {
+                return Ok(false);
+            }
+        }
+        self.erase_versions(generation, gone, work)
     }
 
     /// The same of older versions. Returns false where it was stopped, or the rows go with their

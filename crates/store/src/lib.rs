@@ -5,10 +5,10 @@
 //!
 //! - `store`: the interface; `open`: opening, with all checks; `options`: sizes
 //! - `core`: what all operations share; `writer`: numbers, writes and syncs commits
-//! - `commit` with `plan`, `rollback` with `history`, `purge`: the ways to change a vBucket;
-//!   `points`: where a rollback may end; `records`, `steps`: records that are written now and then
+//! - `commit` with `plan`, `failed_parts`; `rollback` with `history`; `purge`: the ways to change a
+//!   vBucket; `points`: where a rollback may end; `records`, `steps`: records, written now and then
 //! - `versions`, `retention`: older versions of documents, kept as change history
-//! - `collections`: which rows readers see, and how many there are; `erase`: the others;
+//! - `collections`: which rows readers see, and how many there are; `erase`, `erasures`: others;
 //!   `manifest`: what all vBuckets follow
 //! - `read`: one document; `scan`: one vBucket in seqno order; `key_scan`, `keys`: documents, or
 //!   keys alone, in the order of keys; `walk`: what both scans have in common
@@ -26,7 +26,9 @@ mod concurrent;
 mod core;
 mod engine;
 mod erase;
+mod erasures;
 mod errors;
+mod failed_parts;
 mod format;
 mod history;
 mod janitor;

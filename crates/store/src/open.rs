@@ -71,8 +71,10 @@ fn files(dir: &Path, options: Options) -> Result<OpenFiles, StoreError> {
         writer: Mutex::new(writer),
         records: RwLock::new(records),
         manifest: Mutex::new(manifest),
+        erasures: Default::default(),
         restores: 0.into(),
     };
+    core.erasures.begin(&gone);
     Ok(OpenFiles { core, ended, gone, was_clean: state.clean, lock })
 }
 

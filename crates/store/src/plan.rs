@@ -5,21 +5,22 @@
 //! caller knows what a row replaces, or that it replaces nothing, no lookup is made.
 //!
 //! What is wrong with the rows of one vBucket, or with the rows that they replace, is an error of
-//! that vBucket's part of the batch. The other parts are prepared nevertheless, so that one error
-//! names every vBucket without which the batch can be committed.
+//! that vBucket's part of the batch. The other parts are prepared nevertheless.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use invariant::broken;
 use mcbp::key::DEFAULT_COLLECTION;
 use mcbp::{Seqno, VbId};
-use vbucket::store::{Batch, PartError, Scope};
+use vbucket::row::document_key;
+use vbucket::store::Batch;
 use vbucket::{Change, Kind, Replaces, Row, StoreError, VbMeta};
 
-use crate::collections::Gone;
+use crate::collections::{Gone, collection_of};
 use crate::core::Core;
 use crate::engine::{Slice, WriteBatch};
 use crate::errors::damaged;
+use crate::failed_parts::FailedParts;
 use crate::format::{
     Generation, KEY_BYTES_MAX, KeyEntry, OUT_OF_LINE_BYTES, ValuePointer, VbRecord, encode_row,
 };
@@ -43,40 +44,6 @@ enum Newest {
     At(usize),
     /// Nothing: it was the key of a prepare, which is completed.
     Gone,
-}
-
-/// The vBuckets whose part of a batch cannot be committed, and why.
-#[derive(Default)]
-struct FailedParts(BTreeMap<VbId, StoreError>);
-
-impl FailedParts {
-    /// Prepares one more item of the part of `vb`, unless an earlier one failed.
-    fn note(&mut self, vb: VbId, prepare: impl FnOnce() -> Result<(), StoreError>) {
-        let is_new = self.0.is_empty() || !self.0.contains_key(&vb);
-        if is_new && let Err(error) = prepare() {
-            self.0.insert(vb, error);
-        }
-    }
-
-    /// `plan`, or the error that names the failed parts.
-    fn or<T>(self, plan: T) -> Result<T, StoreError> {
-        if self.0.is_empty() {
-            return Ok(plan);
-        }
-        // An error that names its vBucket needs no wrapping while it is the only one.
-        if self.0.len() == 1
-            && let Some(error) = self.0.values().find(|error| !error.parts().is_empty())
-        {
-            return Err(error.clone());
-        }
-        let part = |(vb, error): (VbId, StoreError)| {
-            // A lookup that failed, whether by damage or by the disk, failed for this row alone.
-            let scope = error.scope().min(Scope::Vbucket);
-            let scope = if error.parts().is_empty() { Scope::Row } else { scope };
-            PartError { vb, scope, error }
-        };
-        Err(StoreError::Parts(self.0.into_iter().map(part).collect()))
-    }
 }
 
 /// A batch that is ready to be written.
@@ -153,14 +120,14 @@ impl<'a> Plan<'a> {
         if let Some(prepare) = &change.completes {
             self.complete(generation, change, prepare)?;
         }
-        let is_known = self.is_known(change);
+        let is_known = self.is_known(generation, change);
         let older = self.note_newest(change, is_known);
         self.pending.push(Pending { change, generation, key: key.clone(), newer: None });
         let older = match older {
             Some(Newest::At(older)) => self.replace_pending(older, seqno, change.keeps_before)?,
             Some(Newest::Gone) => None,
             None => match &change.replaces {
-                Replaces::Nothing => None,
+                Replaces::Nothing if is_known => None,
                 Replaces::Row(older) if is_known && older.value.len() < OUT_OF_LINE_BYTES => {
                     let mut bytes = Vec::new();
                     encode_row(vb, older, None, &mut bytes)?;
@@ -168,7 +135,7 @@ impl<'a> Plan<'a> {
                     Some(KeyEntry::of(older))
                 }
                 // A large value stays where it is: only the row with its pointer moves.
-                Replaces::Row(_) | Replaces::Unknown => {
+                Replaces::Nothing | Replaces::Row(_) | Replaces::Unknown => {
                     self.replace_stored(generation, change, &key)?
                 }
             },
@@ -203,9 +170,9 @@ impl<'a> Plan<'a> {
     }
 
     /// Whether the caller says what `change` replaces, and that is in the tables.
-    fn is_known(&self, change: &Change) -> bool {
+    fn is_known(&self, generation: Generation, change: &Change) -> bool {
         match &change.replaces {
-            Replaces::Nothing => true,
+            Replaces::Nothing => !self.may_be_gone(generation, &change.row.key),
             Replaces::Row(older) => {
                 let records = self.core.read_records();
                 let record = records.get(&change.vb);
@@ -213,6 +180,14 @@ impl<'a> Plan<'a> {
             }
             Replaces::Unknown => false,
         }
+    }
+
+    /// Whether there may be a row of `key` that nobody sees, because its collection was dropped or
+    /// flushed.
+    fn may_be_gone(&self, generation: Generation, key: &[u8]) -> bool {
+        let Some(id) = collection_of(document_key(key)) else { return false };
+        self.core.erasures.concern(generation, id)
+            || self.gone.iter().any(|(of, gone)| (*of, gone.id) == (generation, id))
     }
 
     /// Notes that `change`, the next of `pending`, is the newest one of its key. Returns what was

@@ -23,7 +23,7 @@ use crate::sidefile::DirectoryLock;
 /// background meets stops all writing ([`StoreError::Poisoned`]); reading goes on.
 pub struct FjallStore {
     // Fields are dropped in this order: the janitor first, the lock last.
-    janitor: Janitor,
+    pub(crate) janitor: Janitor,
     pub(crate) core: Arc<Core>,
     was_clean: bool,
     _lock: DirectoryLock,

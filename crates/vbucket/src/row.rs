@@ -242,8 +242,8 @@ pub struct Change {
 pub enum Replaces {
     /// Unknown: the store looks it up, also among earlier rows of the same batch.
     Unknown,
-    /// There is none, nor an earlier row of the key in the same batch. The store relies on that and
-    /// does not look it up.
+    /// There is none that readers see, nor an earlier row of the key in the same batch. The store
+    /// relies on that, and looks for no other but while it erases rows of the collection.
     Nothing,
     /// This one, which the caller has just read or queued; where it is not stored yet, it is in the
     /// same batch. The store relies on that.

@@ -23,7 +23,7 @@ const TABLE_PARTS: u64 = 64;
 /// Committed rows for streams. A stream that lags by more reads the disk.
 const LOG_PARTS: u64 = 8;
 /// Rows that wait for their commit, in up to three copies: queued, encoded, in the journal's
-/// buffer.
+/// buffer. Rows that were queued before those that replace them may be held once more.
 const QUEUE_PARTS: u64 = 16;
 /// Hashes of the keys of vBuckets that are being filled.
 const HASH_PARTS: u64 = 80;

@@ -139,8 +139,6 @@ impl Vb {
         if !self.shared.queue.is_enough(room, bytes) {
             return Ok(Attempt::NeedsRoom(bytes));
         }
-        // Such a collection may have a row that nobody sees.
-        let is_flushed = collection.is_some_and(|collection| collection.flush_uid != 0);
         // Also one that is queued: where that cannot be stored, nothing on top of it is.
         let known = old.as_ref().filter(|old| old.is_alive());
         let left = room.bytes().saturating_sub(bytes);
@@ -151,7 +149,7 @@ impl Vb {
             |old: &&Arc<Row>| old.memory_bytes() <= REPLACED_BYTES_MAX && bytes_of(old) <= left;
         let (replaces, replaced_bytes) = match known.filter(fits) {
             Some(old) => (Replaces::Row(Arc::clone(old)), bytes_of(old)),
-            None if old.is_none() && !is_flushed => (Replaces::Nothing, 0),
+            None if old.is_none() => (Replaces::Nothing, 0),
             None => (Replaces::Unknown, 0),
         };
         let room = room.split(bytes + replaced_bytes);

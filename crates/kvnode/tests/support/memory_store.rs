@@ -10,7 +10,7 @@ use vbucket::store::{
     Batch, CollectionCounts, Durability, PartError, PurgeRule, PurgeStep, Scan, ScanEnd, ScanStep,
     Scope, Store,
 };
-use vbucket::{Kind, Replaces, Row, StoreError, VbMeta};
+use vbucket::{Change, Kind, Replaces, Row, StoreError, VbMeta};
 
 /// What survives the node.
 #[derive(Default)]
@@ -47,7 +47,15 @@ impl State {
     }
 
     fn collections(&self, vb: VbId) -> VbCollections {
-        let events = self.events(vb).into_iter().map(|row| {
+        self.collections_after(vb, &[])
+    }
+
+    /// The collections once `changes` are committed.
+    fn collections_after(&self, vb: VbId, changes: &[Change]) -> VbCollections {
+        let new = changes.iter().filter(|change| change.vb == vb).map(|change| &change.row);
+        let new = new.filter(|row| matches!(row.kind, Kind::Event { .. }));
+        let events = self.events(vb).into_iter().chain(new.map(|row| Row::clone(row)));
+        let events = events.map(|row| {
             let is_end = matches!(row.kind, Kind::Event { is_end: true });
             (row.seqno, SystemEvent::from_row(&row.key, is_end, &row.value).unwrap())
         });
@@ -222,9 +230,11 @@ impl Store for MemoryStore {
             return Err(StoreError::Parts(vec![part.clone(), part]));
         }
         let mut met = HashMap::new();
-        for change in &batch.changes {
+        for (at, change) in batch.changes.iter().enumerate() {
             let key = (change.vb, change.row.key.clone());
             let stored = state.rows.get(&key).map(|row| row.seqno);
+            let collections = state.collections_after(change.vb, &batch.changes[..at]);
+            let stored = stored.filter(|seqno| collections.shows(&key.1, *seqno));
             let older = met.insert(key, change.row.seqno).or(stored);
             let known = match &change.replaces {
                 Replaces::Nothing => None,
