@@ -50,6 +50,9 @@ mod space;
 mod steps;
 mod store;
 mod tally;
+#[cfg(test)]
+#[path = "../tests/common/rows.rs"]
+mod test_rows;
 mod trim;
 mod vacate;
 mod values;

@@ -9,12 +9,11 @@ mod common;
 use std::path::Path;
 use std::sync::Arc;
 
-use common::{batch, document, small, wait_for};
+use common::{batch, begin, document, small, wait_for};
 use mcbp::Seqno;
 use mcbp::framing::Level;
 use mcbp::key::prefixed;
 use store::{FjallStore, Options};
-use vbucket::collections::{Change, Collection, SystemEvent};
 use vbucket::row::prepared_key;
 use vbucket::store::{Durability, Store};
 use vbucket::{Kind, Row, Write};
@@ -57,18 +56,12 @@ fn prepare(document: &Row, seqno: u64) -> Row {
     Row { key: prepared_key(&document.key), seqno: Seqno(seqno), kind, ..document.clone() }
 }
 
-fn begin(id: u32) -> Row {
-    let (name, max_ttl, history) = (format!("c{id}"), None, false);
-    let collection = Collection { scope: 0, name, max_ttl, history, metered: false, flush_uid: 0 };
-    SystemEvent { uid: 1, change: Change::Begin { id, collection } }.row(Seqno(1))
-}
-
 /// Writes the documents into an empty store, durable ones with a prepare before each.
 fn fill(folder: &Path, collection: u32, is_durable: bool) {
     let options = Options { memtable_bytes: MEMTABLE_BYTES, ..small() };
     let store = FjallStore::open(folder, options).unwrap();
     let mut seqno = 1;
-    store.commit(&batch(VB, vec![begin(collection.max(8))]), Durability::Buffered).unwrap();
+    store.commit(&batch(VB, vec![begin(collection.max(8), 1)]), Durability::Buffered).unwrap();
     for first in (0..DOCUMENTS).step_by(COMMIT as usize) {
         let numbers = first..first + if is_durable { COMMIT } else { 0 };
         let prepares: Vec<_> = numbers

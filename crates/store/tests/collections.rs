@@ -14,39 +14,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use common::{batch, deletion, document, newest, open, scan};
+use common::{batch, begin, deletion, document, end, newest, open, scan, within};
 use mcbp::key::prefixed;
 use mcbp::{Seqno, VbId};
 use proptest::prelude::*;
 use store::FjallStore;
-use vbucket::collections::{Change, Collection, EventKey, SystemEvent, event_key};
+use vbucket::collections::{EventKey, event_key};
 use vbucket::store::{Batch, CollectionCounts, Durability, ScanEnd, ScanStep, Store};
 use vbucket::{Kind, Row, StoreError, VbMeta};
 
 const VB: u16 = 3;
 const FRUIT: u32 = 8;
 const VEG: u32 = 0x1234;
-
-fn begin(id: u32, seqno: u64) -> Row {
-    let collection = Collection {
-        scope: 0,
-        name: format!("c{id}"),
-        max_ttl: None,
-        history: false,
-        metered: false,
-        flush_uid: 0,
-    };
-    SystemEvent { uid: seqno, change: Change::Begin { id, collection } }.row(Seqno(seqno))
-}
-
-fn end(id: u32, seqno: u64) -> Row {
-    let change = Change::End { id, scope: 0, is_system: false };
-    SystemEvent { uid: seqno, change }.row(Seqno(seqno))
-}
-
-fn within(id: u32, row: Row) -> Row {
-    Row { key: prefixed(id, &row.key[1..]), ..row }
-}
 
 fn put(store: &FjallStore, rows: Vec<Row>) {
     store.commit(&batch(VB, rows), Durability::Synced).unwrap();

@@ -1,74 +1,32 @@
 //! Documents that are written while rows of their collection, which began anew, are being erased.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use mcbp::{Datatype, Seqno, VbId, VbState, VbUuid};
-use vbucket::collections::{Change as Event, SystemEvent, VbCollections};
-use vbucket::store::{Batch, Durability, Store};
-use vbucket::{Change, FailoverTable, Kind, Replaces, Row, VbMeta};
+use vbucket::store::{Durability, Store};
+use vbucket::{Kind, Replaces, Row};
 
 use crate::format::row_seqno;
+use crate::test_rows::{batch, begin, document, end, wait_for, within};
 use crate::{FjallStore, Options};
 
-const VB: VbId = VbId(5);
+const VB: u16 = 5;
 const ID: u32 = 8;
 
 fn open(dir: &std::path::Path) -> FjallStore {
     FjallStore::open(dir, Options { undo_seqnos: 1, ..Options::default() }).unwrap()
 }
 
-fn row(key: &str, seqno: u64) -> Row {
-    Row {
-        key: key.to_owned().into(),
-        seqno: Seqno(seqno),
-        rev: 1,
-        cas: 1,
-        datatype: Datatype::RAW,
-        kind: Kind::Document { flags: 0, expiry: 0 },
-        prepared: Seqno::ZERO,
-        value: vec![1; 10].into(),
-    }
+/// The same document each time.
+fn written(seqno: u64) -> Row {
+    within(ID, document("k", seqno, 10))
 }
 
-fn begin(seqno: u64) -> Row {
-    let collection = VbCollections::default().get(0).unwrap().collection.clone();
-    let change = Event::Begin { id: ID, collection };
-    SystemEvent { uid: seqno, change }.row(Seqno(seqno))
-}
-
-fn end(seqno: u64) -> Row {
-    let change = Event::End { id: ID, scope: 0, is_system: false };
-    SystemEvent { uid: seqno, change }.row(Seqno(seqno))
-}
-
+/// Commits rows whose documents nobody sees before.
 fn put(store: &FjallStore, rows: Vec<Row>) {
-    let high = rows.last().unwrap().seqno;
-    let meta = VbMeta {
-        vb: VB,
-        state: VbState::Active,
-        failover: FailoverTable::new(VbUuid(1)),
-        high_seqno: high,
-        snapshot_start: high,
-        snapshot_end: high,
-        purge_seqno: Seqno::ZERO,
-        max_cas: 0,
-        max_deleted_rev: 0,
-        durable: Default::default(),
-        history_start: Seqno::ZERO,
-        topology: String::new(),
-    };
-    let change = |row: Row| {
-        let is_event = matches!(row.kind, Kind::Event { .. });
-        Change {
-            vb: VB,
-            replaces: if is_event { Replaces::Unknown } else { Replaces::Nothing },
-            row: Arc::new(row),
-            completes: None,
-            keeps_before: Seqno::ZERO,
+    let mut batch = batch(VB, rows);
+    for change in &mut batch.changes {
+        if !matches!(change.row.kind, Kind::Event { .. }) {
+            change.replaces = Replaces::Nothing;
         }
-    };
-    let batch = Batch { changes: rows.into_iter().map(change).collect(), metas: vec![meta] };
+    }
     store.commit(&batch, Durability::Buffered).unwrap();
 }
 
@@ -78,13 +36,8 @@ fn stored(store: &FjallStore) -> Vec<u64> {
     keys.filter_map(|key| row_seqno(&key)).map(|seqno| seqno.0).collect()
 }
 
-#[track_caller]
 fn until_stored(store: &FjallStore, seqnos: &[u64]) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while stored(store) != seqnos {
-        assert!(Instant::now() < deadline, "{:?} are stored, not {seqnos:?}", stored(store));
-        std::thread::yield_now();
-    }
+    wait_for(&format!("that {seqnos:?} are stored"), || stored(store) == seqnos);
 }
 
 /// Whoever writes the document sees none, so that the key's entry is the new one's: an erasure,
@@ -93,10 +46,10 @@ fn until_stored(store: &FjallStore, seqnos: &[u64]) {
 fn a_row_that_nobody_sees_goes_although_its_document_is_written_again() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
-    put(&store, vec![begin(1)]);
-    put(&store, vec![row("\u{8}k", 2)]);
+    put(&store, vec![begin(ID, 1)]);
+    put(&store, vec![written(2)]);
     // In one commit, so that the erasure has not begun.
-    put(&store, vec![end(3), begin(4), row("\u{8}k", 5)]);
+    put(&store, vec![end(ID, 3), begin(ID, 4), written(5)]);
     until_stored(&store, &[4, 5]);
 }
 
@@ -104,20 +57,16 @@ fn a_row_that_nobody_sees_goes_although_its_document_is_written_again() {
 fn an_erasure_that_is_open_is_known_after_a_restart_until_it_is_done() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
-    put(&store, vec![begin(1), row("\u{8}k", 2)]);
-    let generation = store.core.record(VB).unwrap().generation();
+    put(&store, vec![begin(ID, 1), written(2)]);
+    let generation = store.core.record(mcbp::VbId(VB)).unwrap().generation();
     // The thread that erases is stopped first.
     store.janitor.stop();
-    put(&store, vec![end(3), begin(4)]);
+    put(&store, vec![end(ID, 3), begin(ID, 4)]);
     assert!(store.core.erasures.concern(generation, ID));
     assert!(!store.core.erasures.concern(generation, ID + 1));
     drop(store);
     let store = open(dir.path());
-    put(&store, vec![row("\u{8}k", 5)]);
+    put(&store, vec![written(5)]);
     until_stored(&store, &[4, 5]);
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while store.core.erasures.concern(generation, ID) {
-        assert!(Instant::now() < deadline, "the erasure does not end");
-        std::thread::yield_now();
-    }
+    wait_for("the end of the erasure", || !store.core.erasures.concern(generation, ID));
 }
